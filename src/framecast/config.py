@@ -1,0 +1,369 @@
+"""The config file: typed, closed, every key described.
+
+These models are the one source of the keys, their types, defaults and descriptions: `config/schema.json`, the
+comments of `config/config.yaml` and `docs/config.md` are generated from them (`framecast config`).
+
+An experiment is task + data + model + budget (+ init), run with a seed. The tables `tasks`, `models` and `budgets`
+name parts that several experiments share; an experiment refers to them by name. What is inside a task or a model belongs to
+its module (`framecast.tasks.<name>.Config`, `framecast.models.<name>.Config`) and is checked by `framecast.plan`.
+
+This module imports neither torch nor pandas: the Snakefile reads it in every job.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Closed(BaseModel):
+    """A model that refuses unknown keys and takes its keys' descriptions from the docstrings below them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+class WorldSource(Closed):
+    """The embedded world: small videos of solid shapes that move by simple physics, made from a seed."""
+
+    kind: Literal["world"]
+    """`world`: generate the videos; no download."""
+    seed: int = 0
+    """Seed of the whole world. The same seed gives the same bytes on the same machine."""
+    videos: Positive = 240
+    """Number of videos."""
+    frames: tuple[Positive, Positive] = (44, 64)
+    """Shortest and longest video, frames. At least 40, so that a history of 30 fits."""
+    height: Positive = 64
+    """Height of the videos, pixels; even."""
+    width: Positive = 96
+    """Width of the videos, pixels; even."""
+    fps: Positive = 12
+    """Frames per second."""
+    objects: tuple[Positive, Positive] = (1, 3)
+    """Fewest and most objects in a video (some classes need two)."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> WorldSource:
+        if self.frames[0] < 40 or self.frames[0] > self.frames[1]:
+            raise ValueError(f"frames is {list(self.frames)}: needs 40 <= shortest <= longest")
+        if self.height % 2 or self.width % 2 or min(self.height, self.width) < 32:
+            raise ValueError(f"size is {self.height}x{self.width}: height and width must be even and at least 32")
+        if self.objects[0] > self.objects[1] or self.objects[1] > 6:
+            raise ValueError(f"objects is {list(self.objects)}: needs 1 <= fewest <= most <= 6")
+        return self
+
+
+class PlainSource(Closed):
+    """A folder of videos, with or without class subfolders."""
+
+    kind: Literal["plain"]
+    """`plain`: a folder of video files, searched recursively."""
+    path: str
+    """The folder; relative paths start at the working folder."""
+    suffixes: list[str] = [
+        ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4",
+        ".mpeg", ".mpg", ".ogv", ".ps", ".ts", ".webm", ".wmv",
+    ]  # fmt: skip
+    """File name endings that count as video, compared without case; other files are not looked at."""
+    label: Literal["folder", "none"] = "folder"
+    """Where the class comes from: the first folder below `path`, or nowhere."""
+    group: str | None = None
+    """Regular expression on the video id; its first group names the recording (UCF-101: `_(g[0-9]+)_`). Clips of one
+    recording and class stay in one split."""
+    timeout: Annotated[float, Field(gt=0)] = 300
+    """Seconds that decoding one file may take before the file is rejected."""
+
+    @field_validator("group")
+    @classmethod
+    def _regex(cls, value: str | None) -> str | None:
+        if value is not None and re.compile(value).groups < 1:
+            raise ValueError(f"{value!r} has no group: put the recording's part in parentheses")
+        return value
+
+
+class RandomSplit(Closed):
+    """Splits drawn by hash of the id, stratified by class, with recording groups kept together."""
+
+    kind: Literal["random"] = "random"
+    """`random`: drawn, seeded."""
+    fractions: dict[Name, Fraction] = {"train": 0.7, "select": 0.15, "test": 0.15}
+    """Share of each split; the shares add up to 1."""
+    seed: int = 0
+    """Seed of the draw."""
+
+    @field_validator("fractions")
+    @classmethod
+    def _sum(cls, value: dict[str, float]) -> dict[str, float]:
+        if abs(sum(value.values()) - 1) > 1e-6:
+            raise ValueError(f"the fractions add up to {sum(value.values()):g}, not 1")
+        return value
+
+
+class SubfolderSplit(Closed):
+    """Splits given as first folders below the source's path."""
+
+    kind: Literal["subfolders"]
+    """`subfolders`: the first folder of the video id names the split."""
+    folders: dict[Name, str]
+    """Split to folder, for example `{train: train, select: val, test: test}`."""
+
+
+class ListSplit(Closed):
+    """Splits given as text files with one video id a line."""
+
+    kind: Literal["lists"]
+    """`lists`: official lists."""
+    files: dict[Name, str]
+    """Split to text file; a line holds a video id, what follows the first blank is not read."""
+
+
+class Data(Closed):
+    """A set of videos: where it comes from, how it is cut into shards and splits."""
+
+    source: Annotated[WorldSource | PlainSource, Field(discriminator="kind")]
+    """Where the videos come from."""
+    buckets: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Number of shards. A video's shard is a hash of its id, so a new video touches one shard. Changing it rebuilds all."""
+    splits: Annotated[RandomSplit | SubfolderSplit | ListSplit, Field(discriminator="kind")] = RandomSplit()
+    """Which videos train, select and test."""
+    select: str = "select"
+    """The split that serves for early stopping, best checkpoint and tuning. No comparison may be made on it."""
+    evaluate: list[str] = ["test"]
+    """The splits that are predicted and scored."""
+    unit: Literal["video", "group"] = "video"
+    """The independent unit of every test: the video, or its recording group."""
+
+    @model_validator(mode="after")
+    def _known_splits(self) -> Data:
+        names = self.split_names()
+        for split in ["train", self.select, *self.evaluate]:
+            if split not in names:
+                raise ValueError(f"there is no split {split!r}: the splits are {names}")
+        return self
+
+    def split_names(self) -> list[str]:
+        if isinstance(self.splits, RandomSplit):
+            return list(self.splits.fractions)
+        return list(self.splits.folders if isinstance(self.splits, SubfolderSplit) else self.splits.files)
+
+
+class FrameSet(Closed):
+    """Frames of every video, decoded once and resized to one or more views."""
+
+    fps: Annotated[float, Field(gt=0)] | None = None
+    """Frames per second to keep, by dropping frames, never by interpolating; null keeps every frame."""
+    resize: Literal["squash", "crop", "pad"] = "squash"
+    """How a frame becomes a view: `squash` ignores the aspect ratio, `crop` cuts the centre, `pad` adds black bars."""
+    views: dict[Name, tuple[Positive, Positive]]
+    """View name to [height, width], pixels. All views are cut from one decode."""
+
+
+class Encoder(Closed):
+    """A frozen network that turns frames into embeddings, cached once for all experiments."""
+
+    kind: str
+    """Module in `framecast.encoders`: `dino`, `aim`, …"""
+    hub: str | None = None
+    """Model name on the Hugging Face hub, or a local folder in the hub's format."""
+    revision: str | None = None
+    """Commit of the hub model; pinned, so that a cache means one set of weights. Not for local folders."""
+    experiment: str | None = None
+    """Instead of `hub`: an experiment of this config whose network is exported and used."""
+    seed: int | None = None
+    """With `experiment`: which of its seeds; null takes its first."""
+    frames: str
+    """Frame set that is encoded."""
+    view: str
+    """View of that frame set."""
+    pool: Literal["cls", "mean"] = "cls"
+    """The class token, or the mean over patch tokens (for encoders without a class token)."""
+    batch: Positive = 32
+    """Frames in one forward pass."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of the forward pass."""
+    store: Literal["float32", "float16"] = "float32"
+    """Number format in the cache."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Encoder:
+        if (self.hub is None) == (self.experiment is None):
+            raise ValueError("give either `hub` or `experiment`, not both and not neither")
+        return self
+
+
+# --- experiments -----------------------------------------------------------------------------------------------------
+
+
+class Part(BaseModel):
+    """A task or a model: the name of its module, and that module's own keys beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+    """Module in `framecast.tasks` or `framecast.models`; the other keys are the module's own (docs/config.md)."""
+
+
+class Sweep(Closed):
+    """A small search on the split named by `select`, the same for every model that is compared."""
+
+    learning_rate: list[Annotated[float, Field(gt=0)]]
+    """Learning rates that are tried."""
+    steps: Positive
+    """Optimiser steps of each trial."""
+
+
+class Budget(Closed):
+    """How long and how a model is trained. `steps: 0` trains nothing (baselines, variants of inference)."""
+
+    steps: Annotated[int, Field(ge=0)]
+    """Optimiser steps; 0 trains nothing."""
+    batch: Positive = 32
+    """Samples a step takes on each process before accumulation."""
+    accumulate: Positive = 1
+    """Batches whose gradients are added before one optimiser step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Highest learning rate of AdamW; a `sweep` replaces it by its best."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decoupled weight decay; not applied to biases, norms and embeddings (parameters of fewer than two axes)."""
+    warmup: Fraction = 0.05
+    """Share of the steps with linearly rising learning rate; a cosine to zero follows."""
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest gradient norm; null does not clip."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of the exponential moving average of the weights that is evaluated and saved; 0 keeps none."""
+    evaluate_every: Positive = 200
+    """Steps between evaluations on `select`."""
+    monitor: str = "loss"
+    """Quantity of the task's `monitor` that picks the best checkpoint; lower is better, a leading `-` turns it round."""
+    patience: Positive | None = None
+    """Evaluations without a better monitored score after which training stops; null never stops early."""
+    factors: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Parameter prefix to learning-rate factor, for example `{backbone.: 0.2}`; the longest prefix wins."""
+    freeze: list[str] = []
+    """Parameter prefixes that do not train."""
+    sweep: Sweep | None = None
+    """Search for the learning rate before training; null takes `learning_rate` as it is."""
+    threads: Positive = 1
+    """CPU threads of torch. Part of a run's identity: one and two threads give different bytes."""
+
+
+class Init(Closed):
+    """Start from the weights of another experiment."""
+
+    experiment: str
+    """The other experiment."""
+    seed: int | None = None
+    """Its seed; null means the same seed as this run."""
+    fresh: list[str] = []
+    """Parameter prefixes that the other experiment does not have and that start anew; all others must load."""
+
+
+class Experiment(Closed):
+    """task + data + model + budget (+ init), run once per seed."""
+
+    title: str | None = None
+    """Name in tables and plots; null shows the key."""
+    task: str
+    """Key of `tasks`."""
+    data: str
+    """Key of `data`."""
+    model: str
+    """Key of `models`."""
+    budget: str
+    """Key of `budgets`."""
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    """One run for each."""
+    init: Init | None = None
+    """Weights to start from; null starts anew."""
+    inference: dict[str, Any] = {}
+    """Keys of the task's `Inference`; they enter prediction alone, so changing them never retrains."""
+
+
+class Comparison(Closed):
+    """Paired tests of some experiments against one, on the same independent units."""
+
+    title: str | None = None
+    """Heading in the workbook and the report; null shows the key."""
+    baseline: str
+    """The experiment that the others are compared with."""
+    treatments: Annotated[list[str], Field(min_length=1)]
+    """The other experiments. They share task and data with the baseline."""
+    splits: Annotated[list[str], Field(min_length=1)] = ["test"]
+    """Splits to compare on; never the one named by `select`."""
+    metrics: Annotated[list[str], Field(min_length=1)]
+    """Metrics to compare. All tests of one comparison are one Holm family."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Family-wise error rate."""
+
+
+class Run(Closed):
+    """What is active: `snakemake` builds these and what they need."""
+
+    experiments: list[str] = []
+    """Experiments to train, predict and score. Those that a comparison, an encoder or an `init` needs are added."""
+    comparisons: list[str] = []
+    """Comparisons to make."""
+    encoders: list[str] = []
+    """Encoders whose cache and probe are built even where no active experiment needs them."""
+
+
+class Light(Closed):
+    """A quick pass through everything: few videos, few steps."""
+
+    videos: Positive = 48
+    """At most this many videos of each data set (the first by hash of the id)."""
+    steps: Positive = 20
+    """At most this many optimiser steps of each budget and sweep trial."""
+
+
+class Settings(Closed):
+    """How the work is done, never what comes out: a change here re-runs nothing."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where networks run; `auto` takes CUDA, then MPS, then CPU."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that load batches beside the training process; 0 loads in it."""
+    checkpoint_every: Positive = 200
+    """Steps between resumable checkpoints."""
+    tensorboard: bool = True
+    """Write TensorBoard logs."""
+    wandb: str | None = None
+    """Weights & Biases project to log to as well (needs the wandb package); null logs nowhere."""
+
+
+class Config(Closed):
+    """The whole config file."""
+
+    run: Run
+    """What is active. An overlay's lists replace these."""
+    light: Light | None = None
+    """Light mode; null runs in full."""
+    settings: Settings = Settings()
+    """How the work is done."""
+    data: dict[Name, Data]
+    """Sets of videos."""
+    frame_sets: dict[Name, FrameSet] = {}
+    """Frames that are extracted."""
+    encoders: dict[Name, Encoder] = {}
+    """Frozen networks whose embeddings are cached."""
+    tasks: dict[Name, Part] = {}
+    """What is predicted from what."""
+    models: dict[Name, Part] = {}
+    """Networks and trivial baselines."""
+    budgets: dict[Name, Budget] = {}
+    """Lengths and recipes of training."""
+    experiments: dict[Name, Experiment] = {}
+    """task + data + model + budget."""
+    comparisons: dict[Name, Comparison] = {}
+    """Paired tests."""

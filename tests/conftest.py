@@ -1,0 +1,20 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """Real videos with a manifest; not part of the repository."""
+    folder = Path(os.environ.get("FRAMECAST_CLIPS", ROOT.parent / "shared" / "clips"))
+    if not (folder / "manifest.tsv").is_file():
+        pytest.skip(f"no real clips: {folder} has no manifest.tsv (set FRAMECAST_CLIPS)")
+    return folder
