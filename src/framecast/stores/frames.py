@@ -9,8 +9,8 @@ A store is a folder:
     views/{view}/zarr.json     one array a view: uint8 [N, H, W, 3], the frames of all videos one after another
     views/{view}/c/{k}/0/0/0   its shards
 
-Shards are `sharding_indexed`, one frame a chunk, uncompressed. This module writes and reads them itself: appending needs
-no memory where libraries hold a whole shard; reading costs one `preadv` a frame; and a reader survives `fork`, as
+Shards are `sharding_indexed`, one frame a chunk, uncompressed. This module writes and reads them itself: appending
+needs no memory where libraries hold a whole shard; reading costs one `preadv` a frame; and a reader survives `fork`, as
 workers of a data loader need, where tensorstore aborts the process. docs/stores.md has the measurements.
 """
 
@@ -65,7 +65,10 @@ def array_metadata(frames: int, height: int, width: int) -> dict[str, Any]:
         "node_type": "array",
         "shape": [frames, height, width, 3],
         "data_type": "uint8",
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [shard_frames(height, width), height, width, 3]}},
+        "chunk_grid": {
+            "name": "regular",
+            "configuration": {"chunk_shape": [shard_frames(height, width), height, width, 3]},
+        },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": 0,
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
@@ -125,7 +128,7 @@ class ViewWriter:
 
 def _write_all(file: FileIO, values: np.ndarray) -> None:
     """Write unbuffered, so that a full disk is met here and not while the file closes."""
-    rest = memoryview(np.ascontiguousarray(values)).cast("B")
+    rest = np.ascontiguousarray(values).data.cast("B")
     while rest:
         rest = rest[file.write(rest) :]
 
@@ -149,7 +152,9 @@ class FrameWriter:
     def __enter__(self) -> FrameWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for view in self._views.values():
             view.close()
 
@@ -200,14 +205,18 @@ class Shard:
         table = index.view("<u8").reshape(capacity, 2)
         present = table[:, 0] != ABSENT
         if (table[present, 1] != frame_bytes).any() or (table[present].sum(axis=1) > size - tail).any():
-            raise ValueError(f"{path}: damaged shard, its index points outside the file: delete the store and run again")
+            raise ValueError(
+                f"{path}: damaged shard, its index points outside the file: delete the store and run again"
+            )
         self._offsets = table[:, 0].copy()
 
     def read(self, chunk: int, out: np.ndarray) -> None:
         """Read one frame into `out`, uint8 [H, W, 3], contiguous."""
         offset = int(self._offsets[chunk])
         if offset == ABSENT or os.preadv(self._descriptor, [out.data], offset) != out.nbytes:
-            raise ValueError(f"{self.path}: frame {chunk} is not there: the shard is damaged; delete the store and run again")
+            raise ValueError(
+                f"{self.path}: frame {chunk} is not there: the shard is damaged; delete the store and run again"
+            )
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
@@ -231,7 +240,9 @@ class ViewReader:
         metadata = read_json(folder / "zarr.json")
         frames, height, width, channels = metadata["shape"]
         if metadata != array_metadata(frames, height, width):
-            raise ValueError(f"{folder}/zarr.json: not laid out as this version writes it: delete the store and run again")
+            raise ValueError(
+                f"{folder}/zarr.json: not laid out as this version writes it: delete the store and run again"
+            )
         self.shape = (height, width, channels)
         self._folder = str(folder)
         self._open_shard = open_shard
@@ -269,14 +280,18 @@ class FrameStore:
             raise ValueError(f"{self.folder} is no frame store: it has no store.json; extract the frames first")
         info = read_json(path)
         if info.get("format") != FORMAT:
-            raise ValueError(f"{self.folder}: frame store of format {info.get('format')!r}, this version reads {FORMAT}: extract anew")
+            raise ValueError(
+                f"{self.folder}: frame store of format {info.get('format')!r}, needs {FORMAT}: delete it and run again"
+            )
         return info
 
     @functools.cached_property
     def _videos(self) -> dict[str, tuple[int, int]]:
         self.info  # noqa: B018 (refuses a folder that is no store)
         table = pd.read_parquet(self.folder / "frames.parquet")
-        return dict(zip(table["video_id"], zip(table["offset"].tolist(), table["frames"].tolist(), strict=True), strict=True))
+        return dict(
+            zip(table["video_id"], zip(table["offset"].tolist(), table["frames"].tolist(), strict=True), strict=True)
+        )
 
     @functools.cached_property
     def _times(self) -> pd.DataFrame:
@@ -308,7 +323,9 @@ class FrameStore:
         """Frames `start` to `stop` (exclusive) of one video, uint8 [T, H, W, 3], RGB."""
         offset, frames = self._video(video_id)
         if not 0 <= start <= stop <= frames:
-            raise IndexError(f"{self.folder}: video {video_id!r} has frames 0 to {frames - 1}, asked for [{start}, {stop})")
+            raise IndexError(
+                f"{self.folder}: video {video_id!r} has frames 0 to {frames - 1}, asked for [{start}, {stop})"
+            )
         reader = self.view(view)
         out = np.empty((stop - start, *reader.shape), dtype=np.uint8)
         for row in range(stop - start):
@@ -405,4 +422,6 @@ class Frames:
             return self._stores[video_id]
         except KeyError:
             where = ", ".join(str(folder) for folder in self.folders[:3]) + (", …" if len(self.folders) > 3 else "")
-            raise KeyError(f"no video {video_id!r} among {len(self._stores)} in {len(self.folders)} stores: {where}") from None
+            raise KeyError(
+                f"no video {video_id!r} among {len(self._stores)} in {len(self.folders)} stores: {where}"
+            ) from None
