@@ -238,7 +238,7 @@ class Budget(Closed):
     """Share of the steps with linearly rising learning rate; a cosine to zero follows."""
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest gradient norm; null does not clip."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
     """Mixed precision."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights that is evaluated and saved; 0 keeps none."""

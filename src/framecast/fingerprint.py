@@ -19,6 +19,8 @@ from pathlib import Path
 from framecast.files import digest
 
 PACKAGE = "framecast"
+# Code that reports on work and never enters a result; an edit there re-runs nothing.
+NEUTRAL = {"framecast.progress", "framecast.provenance", "framecast.lifeline"}
 SOURCE = Path(__file__).resolve().parents[1]
 
 
@@ -44,7 +46,7 @@ def fingerprint(entries: list[str]) -> str:
     while waiting:
         module, name = waiting.pop()
         key = f"{module}:{name}"
-        if key in seen:
+        if key in seen or module in NEUTRAL:
             continue
         statements = _statements(module, name)
         seen[key] = digest(*(ast.dump(_bare(statement)) for statement in statements))

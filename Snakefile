@@ -1,0 +1,46 @@
+# framecast: raw videos → index → frames → embeddings → train → predict → score → compare → workbook and report.
+# What is built stands in config/config.yaml under `run`; overlays: `snakemake --configfile config/<overlay>.yaml`.
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+REPOSITORY = Path(workflow.basedir)
+sys.path.insert(0, str(REPOSITORY / "src"))  # reaches the scripts too, under conda as well
+
+from framecast import workflow_inputs
+
+
+configfile: REPOSITORY / "config" / "config.yaml"
+
+
+FLOW = workflow_inputs.prepare(config, Path("results"), main=workflow.is_main_process)
+
+
+wildcard_constraints:
+    data=r"[\w-]+",
+    frame_set=r"[\w-]+",
+    encoder=r"[\w-]+",
+    experiment=r"[\w-]+",
+    comparison=r"[\w-]+",
+    split=r"[\w-]+",
+    bucket=r"\d+",
+    seed=r"\d+",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/embeddings.smk"
+include: "workflow/rules/runs.smk"
+include: "workflow/rules/analysis.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/summary.xlsx",
+        "results/report.html",

@@ -1,0 +1,71 @@
+"""Which videos there are, shard by shard.
+
+The main Snakemake process lists the files once and writes one small file a shard; jobs read theirs and list nothing. A shard's
+digest is a parameter of its index job, so a video that is added, removed or changed re-runs its shard alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from framecast.buckets import bucket_of
+from framecast.files import canonical, digest, read_json, write_json
+from framecast.seeding import derive
+
+Entry = tuple[str, int, int]
+
+
+def update(data: dict[str, Any], folder: Path) -> dict[int, str]:
+    """List the videos of a data set and write `folder/bucket_{k}.json`; returns shard → digest, for shards with videos.
+
+    Args:
+        data: A data entry of the plan.
+        folder: Where the shard listings are kept.
+    """
+    shards: dict[int, list[Entry]] = {}
+    for entry in _limited(_entries(data["source"]), data.get("limit")):
+        shards.setdefault(bucket_of(entry[0], data["buckets"]), []).append(entry)
+    digests = {shard: digest(canonical(entries)) for shard, entries in sorted(shards.items())}
+    for shard, entries in shards.items():
+        _write_changed(folder / f"bucket_{shard}.json", [list(entry) for entry in entries])
+    _write_changed(folder / "buckets.json", {str(shard): value for shard, value in digests.items()})
+    return digests
+
+
+def load(folder: Path) -> dict[int, str]:
+    """What `update` returned last: shard → digest."""
+    return {int(shard): value for shard, value in read_json(folder / "buckets.json").items()}
+
+
+def videos(listing: str | Path) -> list[str]:
+    """Video ids of one shard listing."""
+    return [entry[0] for entry in read_json(listing)]
+
+
+def _entries(source: dict[str, Any]) -> list[Entry]:
+    if source["kind"] == "world":
+        from framecast.shapes import video_ids
+
+        return [(name, 0, 0) for name in video_ids(source)]
+    from framecast.listing import list_videos
+
+    entries = list_videos(source)
+    if not entries:
+        raise FileNotFoundError(
+            f"data source {source['path']!r}: no file in it ends in one of {source['suffixes']}; "
+            "check `path`, or add the ending to `suffixes`"
+        )
+    return entries
+
+
+def _limited(entries: list[Entry], limit: int | None) -> list[Entry]:
+    """Light mode: the first `limit` videos by hash of the id, so that a few are a fair sample of all classes."""
+    if limit is None or len(entries) <= limit:
+        return entries
+    return sorted(sorted(entries, key=lambda entry: derive(0, "light", entry[0]))[:limit])
+
+
+def _write_changed(path: Path, value: Any) -> None:
+    if not path.is_file() or read_json(path) != value:
+        write_json(path, value)

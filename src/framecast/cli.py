@@ -1,0 +1,145 @@
+"""The command `framecast`: what is useful without the workflow, and what keeps its documents in step."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from framecast import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status. Errors a user can mend are one sentence, not a traceback."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except (OSError, ValueError) as error:
+        print(f"framecast: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("framecast", description="Tools beside the framecast workflow.")
+    parser.add_argument("--version", action="version", version=f"framecast {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    index = commands.add_parser("index", help="what is in a folder of videos, and what is wrong with it")
+    index.add_argument("folder", type=Path, help="folder of videos, searched recursively")
+    index.add_argument("--out", type=Path, required=True, help="folder for index.parquet and rejected.csv")
+    index.add_argument("--timeout", type=float, default=300, help="seconds that decoding one file may take (default 300)")
+    index.set_defaults(command=_index)
+
+    world = commands.add_parser("world", help="write the embedded world as a plain folder of videos with labels")
+    world.add_argument("--out", type=Path, required=True, help="folder to write")
+    world.add_argument("--config", type=Path, help="config file (default: the embedded one)")
+    world.add_argument("--data", default="world", help="entry of `data` with a world source (default world)")
+    world.add_argument("--seed", type=int, help="another seed than the config's")
+    world.set_defaults(command=_world)
+
+    export = commands.add_parser("export", help="write a frame store as folders of PNG files")
+    export.add_argument("frames", type=Path, nargs="+", help="bucket folders below results/data/DATA/frames/FRAME_SET")
+    export.add_argument("--view", required=True, help="view to write")
+    export.add_argument("--out", type=Path, required=True, help="folder to write")
+    export.set_defaults(command=_export)
+
+    show = commands.add_parser("show", help="print the comparisons of a results folder")
+    show.add_argument("results", type=Path, nargs="?", default=Path("results"), help="results folder (default results)")
+    show.set_defaults(command=_show)
+
+    config = commands.add_parser("config", help="check a config, or write its schema, reference or comments")
+    kinds = config.add_subparsers(required=True, metavar="WHAT")
+    check = kinds.add_parser("check", help="check config files, merged in the order given")
+    check.add_argument("files", type=Path, nargs="+")
+    check.set_defaults(command=_config_check)
+    for name, text in (("schema", "print the JSON schema"), ("reference", "print the reference page")):
+        kinds.add_parser(name, help=text).set_defaults(command=_config_print, what=name)
+    annotate = kinds.add_parser("annotate", help="put every key's description into a config file")
+    annotate.add_argument("file", type=Path)
+    annotate.set_defaults(command=_config_annotate)
+    return parser
+
+
+def _index(options: argparse.Namespace) -> int:
+    from framecast.index import index_folder
+
+    index_folder(options.folder, options.out, options.timeout)
+    return 0
+
+
+def _world(options: argparse.Namespace) -> int:
+    import yaml
+
+    from framecast import shapes
+    from framecast.config import Config
+    from framecast.validation import known, parse
+
+    path = options.config or Path(__file__).resolve().parents[2] / "config" / "config.yaml"
+    config = parse(Config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    known("data", options.data, config.data, "--data")
+    source = config.data[options.data].source.model_dump(mode="json")
+    if source["kind"] != "world":
+        raise ValueError(f"--data {options.data}: its source is {source['kind']!r}, not 'world'")
+    shapes.write_folder(source if options.seed is None else {**source, "seed": options.seed}, options.out)
+    print(f"{source['videos']} videos with labels in {options.out}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from framecast.png_export import export_png
+
+    for folder in options.frames:
+        export_png(folder, options.view, options.out)
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from framecast.console import comparisons
+
+    print(comparisons(options.results))
+    return 0
+
+
+def _config_check(options: argparse.Namespace) -> int:
+    from framecast import plan
+    from framecast.config import Config
+    from framecast.validation import parse
+
+    made = plan.resolve(parse(Config, _merged(options.files)))
+    print(f"{len(made['experiments'])} experiments and {len(made['comparisons'])} comparisons are active and valid")
+    return 0
+
+
+def _merged(files: list[Path]) -> dict:
+    """Config files merged as Snakemake's --configfile does: mappings deeply, everything else replaced."""
+    import yaml
+
+    def merge(base: dict, over: dict) -> dict:
+        both = {key: merge(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+                for key, value in over.items()}  # fmt: skip
+        return {**base, **both}
+
+    merged: dict = {}
+    for file in files:
+        merged = merge(merged, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    return merged
+
+
+def _config_print(options: argparse.Namespace) -> int:
+    from framecast import config_docs
+
+    print(getattr(config_docs, options.what)(), end="")
+    return 0
+
+
+def _config_annotate(options: argparse.Namespace) -> int:
+    from framecast import config_docs
+    from framecast.files import replacing
+
+    text = config_docs.annotate(options.file.read_text(encoding="utf-8"))
+    with replacing(options.file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return 0

@@ -1,0 +1,52 @@
+"""The few lines between a rule and the library: parameters decoded, output logged, inputs grouped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from framecast.files import read_json
+from framecast.progress import logged
+from framecast.stores import Stores
+
+
+@contextlib.contextmanager
+def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield (parameters, settings) of a rule's script while its output goes to the rule's log.
+
+    Parameters that are JSON objects (`spec`, `source` …) arrive decoded. `snakemake` is the object that Snakemake puts into a
+    script; only its plain attributes are used.
+    """
+    params = {name: _decoded(value) for name, value in snakemake.params.items()}
+    settings = read_json(params["settings"]) if "settings" in params else {}
+    words = [snakemake.rule, *(str(value) for value in snakemake.wildcards)]
+    with logged(snakemake.log[0], " ".join(words)):
+        yield params, settings
+
+
+def stores(inputs: Any) -> Stores:
+    """Group a run's inputs: the samples table, then one path a bucket below `frames/{set}` and `embeddings/{encoder}`."""
+    groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
+    samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
+    for path in [] if isinstance(inputs.stores, str) else map(Path, inputs.stores[1:]):
+        groups[path.parents[1].name].setdefault(path.parent.name, []).append(path)
+    return Stores(samples, groups["frames"], groups["embeddings"])
+
+
+def folder_of(paths: Any) -> Path | None:
+    """The run folder that an optional list of a run's files lies in."""
+    names = [paths] if isinstance(paths, str) else list(paths)
+    return Path(names[0]).parent if names else None
+
+
+def first(paths: Any) -> Path | None:
+    """The first of an optional list of paths."""
+    names = [paths] if isinstance(paths, str) else list(paths)
+    return Path(names[0]) if names else None
+
+
+def _decoded(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value

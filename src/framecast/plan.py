@@ -1,0 +1,288 @@
+"""From a config to what the Snakefile needs: active experiments with everything filled in, and code fingerprints.
+
+`make` is called while parsing. It imports task and model modules to check their keys, but only when the config or the code is
+new: the result is cached as JSON, and the parses inside jobs read it. The plan holds plain JSON values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from framecast import components
+from framecast.config import Config, Encoder, Experiment
+from framecast.files import canonical, digest, read_json, write_json
+from framecast.fingerprint import SOURCE, defines, fingerprint
+from framecast.validation import ConfigError, known, parse
+
+# What a stage calls of the task and of the model, beside its own function.
+STAGE_CODE: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "train": (["training:train"], ["dataset", "facts", "build", "fit", "loss", "monitor"], ["build"]),
+    "tune": (["training:tune"], ["dataset", "facts", "build", "fit", "loss", "monitor"], ["build"]),
+    "predict": (["prediction:predict"], ["dataset", "build", "predict"], ["build"]),
+    "score": (["prediction:score"], ["dataset", "score"], []),
+}
+DATA_CODE = {
+    "generate": ["shapes:generate"],
+    "index": ["index:index_bucket", "index_worker:*"],
+    "merge": ["index:merge"],
+    "extract": ["extraction:extract"],
+    "export": ["encoders.export:export"],
+    "probe": ["probing:probe"],
+    "compare": ["statistics:compare"],
+    "summarize": ["workbook:write"],
+    "report": ["report:write"],
+}
+
+
+def make(mapping: dict[str, Any], cache: Path) -> dict[str, Any]:
+    """The plan of a config, from the cache where config and code are unchanged.
+
+    Raises:
+        ConfigError: the config cannot be run; the text says where and why.
+    """
+    path = cache / f"{digest(canonical(mapping), source_digest())[:24]}.json"
+    if path.is_file():
+        return read_json(path)
+    plan = resolve(parse(Config, mapping))
+    write_json(path, plan)
+    return plan
+
+
+def source_digest() -> str:
+    """Hash of every source file of the package."""
+    files = sorted(SOURCE.joinpath("framecast").rglob("*.py"))
+    return digest(*(part for file in files for part in (file.relative_to(SOURCE).as_posix(), file.read_bytes())))
+
+
+def resolve(config: Config) -> dict[str, Any]:
+    """Check all references, add what the active entries need, fill in defaults, fingerprint the code."""
+    _check_references(config)
+    experiments = {name: _experiment(config, name) for name in _active(config)}
+    encoders = _encoders_in_use(config, experiments)
+    plan: dict[str, Any] = {
+        "settings": config.settings.model_dump(mode="json"),
+        "data": {name: _data(config, name) for name in sorted(_data_in_use(config, experiments))},
+        "frame_sets": {name: value.model_dump(mode="json") for name, value in config.frame_sets.items()},
+        "encoders": {name: _encoder(config, name) for name in sorted(encoders)},
+        "experiments": experiments,
+        "comparisons": {name: config.comparisons[name].model_dump(mode="json") for name in config.run.comparisons},
+        "code": {stage: fingerprint([f"framecast.{entry}" for entry in entries if _exists(entry)])
+                 for stage, entries in DATA_CODE.items()},
+        "caches": sorted({(experiment["spec"]["data"], name) for experiment in experiments.values()
+                          for name in experiment["needs"]["encoders"]} | _asked_caches(config, experiments)),
+        "titles": {name: config.experiments[name].title or name for name in experiments},
+    }  # fmt: skip
+    return plan
+
+
+# --- references ------------------------------------------------------------------------------------------------------
+
+
+def _check_references(config: Config) -> None:
+    for name, experiment in config.experiments.items():
+        where = f"experiments.{name}"
+        known("task", experiment.task, config.tasks, f"{where}.task")
+        known("data", experiment.data, config.data, f"{where}.data")
+        known("model", experiment.model, config.models, f"{where}.model")
+        known("budget", experiment.budget, config.budgets, f"{where}.budget")
+        if experiment.init:
+            known("experiment", experiment.init.experiment, config.experiments, f"{where}.init.experiment")
+            _check_seed(config, experiment.init.experiment, experiment.init.seed, experiment.seeds, f"{where}.init.seed")
+    for name, encoder in config.encoders.items():
+        _check_encoder(config, encoder, f"encoders.{name}")
+    for name in config.run.experiments:
+        known("experiment", name, config.experiments, "run.experiments")
+    for name in config.run.encoders:
+        known("encoder", name, config.encoders, "run.encoders")
+    for name in config.run.comparisons:
+        known("comparison", name, config.comparisons, "run.comparisons")
+    for name in config.comparisons:
+        _check_comparison(config, name)
+
+
+def _check_seed(config: Config, parent: str, seed: int | None, own: list[int], where: str) -> None:
+    there = config.experiments[parent].seeds
+    missing = [value for value in ([seed] if seed is not None else own) if value not in there]
+    if missing:
+        raise ConfigError(f"{where}: experiment {parent!r} has no seed {missing[0]}; its seeds are {there}")
+
+
+def _check_encoder(config: Config, encoder: Encoder, where: str) -> None:
+    known("frame set", encoder.frames, config.frame_sets, f"{where}.frames")
+    known("view", encoder.view, config.frame_sets[encoder.frames].views, f"{where}.view")
+    known("encoder kind", encoder.kind, set(components.names("encoders")) - {"export"}, f"{where}.kind")
+    if encoder.experiment is not None:
+        known("experiment", encoder.experiment, config.experiments, f"{where}.experiment")
+        seed = encoder.seed if encoder.seed is not None else config.experiments[encoder.experiment].seeds[0]
+        _check_seed(config, encoder.experiment, seed, [], f"{where}.seed")
+
+
+def _check_comparison(config: Config, name: str) -> None:
+    comparison, where = config.comparisons[name], f"comparisons.{name}"
+    for place, experiment in [("baseline", comparison.baseline), *(("treatments", one) for one in comparison.treatments)]:
+        known("experiment", experiment, config.experiments, f"{where}.{place}")
+    baseline = config.experiments[comparison.baseline]
+    data = config.data[baseline.data]
+    for treatment in comparison.treatments:
+        other = config.experiments[treatment]
+        if treatment == comparison.baseline:
+            raise ConfigError(f"{where}.treatments: {treatment!r} is the baseline itself")
+        if (other.task, other.data) != (baseline.task, baseline.data):
+            raise ConfigError(
+                f"{where}: {treatment!r} (task {other.task}, data {other.data}) and {comparison.baseline!r} (task "
+                f"{baseline.task}, data {baseline.data}) have no samples in common; compare experiments of one task and data"
+            )
+    for split in comparison.splits:
+        if split == data.select:
+            raise ConfigError(
+                f"{where}.splits: split {split!r} served for selection (data.{baseline.data}.select), so a test on it "
+                f"proves nothing; compare on one of {data.evaluate}"
+            )
+        known("evaluated split", split, data.evaluate, f"{where}.splits")
+
+
+# --- what is active --------------------------------------------------------------------------------------------------
+
+
+def _active(config: Config) -> list[str]:
+    """Active experiments and all they need, in an order in which parents come first."""
+    wanted = list(config.run.experiments)
+    for name in config.run.comparisons:
+        wanted += [config.comparisons[name].baseline, *config.comparisons[name].treatments]
+    for encoder in config.run.encoders:
+        wanted += [parent for parent in [config.encoders[encoder].experiment] if parent]
+    done: dict[str, None] = {}
+    for name in wanted:
+        _visit(config, name, [], done)
+    return list(done)
+
+
+def _visit(config: Config, name: str, path: list[str], done: dict[str, None]) -> None:
+    if name in path:
+        raise ConfigError(f"experiments refer to each other in a circle: {' → '.join([*path[path.index(name):], name])}")
+    if name in done:
+        return
+    for parent in _parents(config, config.experiments[name]):
+        _visit(config, parent, [*path, name], done)
+    done[name] = None
+
+
+def _parents(config: Config, experiment: Experiment) -> Iterator[str]:
+    if experiment.init:
+        yield experiment.init.experiment
+    for encoder in _needs(config, experiment)["encoders"]:
+        known("encoder", encoder, config.encoders, f"tasks.{experiment.task}")
+        if config.encoders[encoder].experiment:
+            yield str(config.encoders[encoder].experiment)
+
+
+def _needs(config: Config, experiment: Experiment) -> dict[str, Any]:
+    part = config.tasks[experiment.task]
+    task = _module("tasks", part.name, f"tasks.{experiment.task}.name")
+    return task.needs(_component(task.Config, part.model_dump(), f"tasks.{experiment.task}"))
+
+
+def _module(kind: components.Kind, name: str, where: str) -> Any:
+    known(kind.removesuffix("s"), name, components.names(kind), where)
+    return components.load(kind, name)
+
+
+def _component(model: Any, mapping: dict[str, Any], where: str) -> dict[str, Any]:
+    """A task's or model's keys with defaults filled in; the module's name is put back in front."""
+    keys = {key: value for key, value in mapping.items() if key != "name"}
+    return {"name": mapping["name"], **parse(model, keys, where).model_dump(mode="json")}
+
+
+def _encoders_in_use(config: Config, experiments: dict[str, Any]) -> set[str]:
+    used = {name for experiment in experiments.values() for name in experiment["needs"]["encoders"]}
+    return used | set(config.run.encoders)
+
+
+def _data_in_use(config: Config, experiments: dict[str, Any]) -> set[str]:
+    return {experiment["spec"]["data"] for experiment in experiments.values()}
+
+
+def _asked_caches(config: Config, experiments: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(data, encoder) for encoder in config.run.encoders for data in _data_in_use(config, experiments)}
+
+
+# --- resolved parts --------------------------------------------------------------------------------------------------
+
+
+def _data(config: Config, name: str) -> dict[str, Any]:
+    data = config.data[name].model_dump(mode="json")
+    if config.light:
+        data["limit"] = config.light.videos
+        if data["source"]["kind"] == "world":
+            data["source"]["videos"] = min(data["source"]["videos"], config.light.videos)
+    code = ["framecast.splits:assign", f"framecast.annotations.{data['source']['kind']}:read"]
+    return {**data, "code": fingerprint(code)}
+
+
+def _encoder(config: Config, name: str) -> dict[str, Any]:
+    encoder = config.encoders[name].model_dump(mode="json")
+    if encoder["experiment"] and encoder["seed"] is None:
+        encoder["seed"] = config.experiments[encoder["experiment"]].seeds[0]
+    code = ["framecast.encoding:encode", f"framecast.encoders.{encoder['kind']}:*"]
+    return {**encoder, "code": fingerprint(code)}
+
+
+def _experiment(config: Config, name: str) -> dict[str, Any]:
+    """One experiment with its train spec (what makes its weights), inference, needs and fingerprints."""
+    experiment = config.experiments[name]
+    task_part, model_part = config.tasks[experiment.task], config.models[experiment.model]
+    task = _module("tasks", task_part.name, f"tasks.{experiment.task}.name")
+    model = _module("models", model_part.name, f"models.{experiment.model}.name")
+    codes = {stage: _stage_code(stage, task_part.name, model_part.name) for stage in STAGE_CODE}
+    inference = parse(task.Inference, experiment.inference, f"experiments.{name}.inference").model_dump(mode="json")
+    spec = {
+        "experiment": name,
+        "task": _component(task.Config, task_part.model_dump(), f"tasks.{experiment.task}"),
+        "model": _component(model.Config, model_part.model_dump(), f"models.{experiment.model}"),
+        "budget": _budget(config, experiment.budget),
+        "init": experiment.init.model_dump(mode="json") if experiment.init else None,
+        "data": experiment.data,
+        "select": config.data[experiment.data].select,
+    }
+    needs = task.needs(spec["task"])
+    _check_needs(config, needs, f"tasks.{experiment.task}")
+    return {
+        "spec": spec,
+        "seeds": experiment.seeds,
+        "inference": inference,
+        "needs": needs,
+        "code": codes,
+        "evaluate": config.data[experiment.data].evaluate,
+    }
+
+
+def _check_needs(config: Config, needs: dict[str, Any], where: str) -> None:
+    for name in needs["encoders"]:
+        known("encoder", name, config.encoders, f"{where}.encoder")
+    for frame_set, view in needs["frames"]:
+        known("frame set", frame_set, config.frame_sets, f"{where}.frames")
+        known("view", view, config.frame_sets[frame_set].views, f"{where}.view")
+
+
+def _budget(config: Config, name: str) -> dict[str, Any]:
+    budget = config.budgets[name].model_dump(mode="json")
+    if config.light:
+        budget["steps"] = min(budget["steps"], config.light.steps)
+        if budget["sweep"]:
+            budget["sweep"]["steps"] = min(budget["sweep"]["steps"], config.light.steps)
+    return budget
+
+
+def _stage_code(stage: str, task: str, model: str) -> str:
+    own, of_task, of_model = STAGE_CODE[stage]
+    entries = [f"framecast.{entry}" for entry in own]
+    entries += [f"framecast.tasks.{task}:{name}" for name in of_task if defines(f"framecast.tasks.{task}", name)]
+    entries += [f"framecast.models.{model}:{name}" for name in of_model]
+    return fingerprint(entries)
+
+
+def _exists(entry: str) -> bool:
+    module, _, name = entry.partition(":")
+    return name == "*" and SOURCE.joinpath("framecast", f"{module}.py").is_file() or defines(f"framecast.{module}", name)

@@ -1,0 +1,124 @@
+"""From index and annotations to samples: which split and which independent unit each video belongs to.
+
+A recording group never crosses a split, and what could leak all the same (equal files, one recording in two splits) is
+written to a report that the workbook and the page show.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from framecast.buckets import bucket_of
+from framecast.files import replacing, write_json
+from framecast.seeding import derive
+
+INDEX_COLUMNS = ["video_id", "path", "digest", "status", "frames", "fps", "duration", "width", "height"]
+
+
+def assign(index: Path, labels: list[Path], data: dict[str, Any], samples: Path, report: Path) -> None:
+    """Write the samples table (Parquet, one row a video) and the split report (JSON).
+
+    Args:
+        index: The merged index.
+        labels: Label folders of the embedded world, one a bucket; empty for other sources.
+        data: A data entry of the plan.
+
+    Raises:
+        ValueError: a split that is needed holds no video, or a list names videos that are not there.
+    """
+    table = pd.read_parquet(index, columns=INDEX_COLUMNS)
+    reader = importlib.import_module(f"framecast.annotations.{data['source']['kind']}")
+    table = table.merge(reader.read(data["source"], table, labels), on="video_id", how="left", validate="one_to_one")
+    table["bucket"] = [bucket_of(name, data["buckets"]) for name in table["video_id"]]
+    table["group"] = table["group"].where(table["group"].notna(), table["video_id"])
+    table["unit"] = table["group"] if data["unit"] == "group" else table["video_id"]
+    table["split"] = _splits(table, data["splits"])
+    table = table[table["split"].notna()].sort_values("video_id", ignore_index=True)
+    _check_filled(table, data)
+    with replacing(samples) as temporary:
+        table.to_parquet(temporary, index=False)
+    write_json(report, _report(table))
+
+
+def _splits(table: pd.DataFrame, rule: dict[str, Any]) -> pd.Series:
+    if rule["kind"] == "random":
+        return _random(table, rule["fractions"], rule["seed"])
+    if rule["kind"] == "subfolders":
+        folders = {folder: split for split, folder in rule["folders"].items()}
+        return table["video_id"].str.partition("/")[0].map(folders)
+    return _listed(table, rule["files"])
+
+
+def _random(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Series:
+    """Deal each class's groups, in order of a hash, to the split that is furthest behind its share.
+
+    Classes smaller than the number of splits share one running count, so that many classes of one video each still fill
+    every split.
+    """
+    assigned: dict[tuple[Any, Any], str] = {}
+    running = dict.fromkeys(fractions, 0)
+    sizes = table.groupby(["label", "group"], dropna=False).size()
+    for label in sorted(sizes.index.get_level_values(0).unique(), key=str):
+        groups = sizes[sizes.index.get_level_values(0).isna()] if pd.isna(label) else sizes[[label]]
+        counts = running if len(groups) < len(fractions) else dict.fromkeys(fractions, 0)
+        for key in sorted(groups.index, key=lambda key: derive(seed, "split", str(key[0]), str(key[1]))):
+            total = sum(counts.values()) + int(groups[key])
+            split = max(fractions, key=lambda name: fractions[name] * total - counts[name])
+            counts[split] += int(groups[key])
+            assigned[_key(*key)] = split
+    return pd.Series([assigned[_key(*key)] for key in zip(table["label"], table["group"], strict=True)], table.index)
+
+
+def _key(label: Any, group: Any) -> tuple[Any, Any]:
+    return (None if pd.isna(label) else label, group)
+
+
+def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
+    found = pd.Series([None] * len(table), table.index, dtype=object)
+    known = set(table["video_id"])
+    for split, path in files.items():
+        text = Path(path).read_text(encoding="utf-8")
+        names = [line.split()[0] for line in text.splitlines() if line.strip()]
+        if len(known.intersection(names)) == 0:
+            raise ValueError(f"data.splits.files.{split}: none of the {len(names)} ids in {path} is an indexed video")
+        chosen = table["video_id"].isin(names)
+        twice = table.loc[chosen & found.notna(), "video_id"]
+        if len(twice):
+            raise ValueError(f"data.splits.files: {twice.iloc[0]!r} stands in {split!r} and in {found[twice.index[0]]!r}")
+        found[chosen] = split
+    return found
+
+
+def _check_filled(table: pd.DataFrame, data: dict[str, Any]) -> None:
+    counts = table["split"].value_counts()
+    for split in ["train", data["select"], *data["evaluate"]]:
+        if counts.get(split, 0) == 0:
+            raise ValueError(
+                f"split {split!r} holds no video; videos a split: {counts.to_dict()}. "
+                "Add videos, change data.splits.fractions or its seed, or put fewer videos into one group"
+            )
+
+
+def _report(table: pd.DataFrame) -> dict[str, Any]:
+    """Counts, and everything that stands in two splits."""
+    return {
+        "videos": {str(split): int(count) for split, count in table["split"].value_counts().sort_index().items()},
+        "frames": {str(split): int(count) for split, count in table.groupby("split")["frames"].sum().items()},
+        "units": {str(split): int(count) for split, count in table.groupby("split")["unit"].nunique().items()},
+        "classes": {str(split): int(count) for split, count in table.groupby("split")["label"].nunique().items()},
+        "leakage": {"equal_files": _crossing(table, "digest"), "groups": _crossing(table, "group")},
+    }
+
+
+def _crossing(table: pd.DataFrame, column: str) -> list[dict[str, Any]]:
+    """Values of a column that occur in more than one split, with the videos that carry them."""
+    crossing = table.groupby(column)["split"].nunique()
+    shared = table[table[column].isin(crossing.index[crossing > 1])]
+    return [
+        {"value": str(value), "videos": dict(zip(rows["video_id"], rows["split"], strict=True))}
+        for value, rows in shared.groupby(column)
+    ]

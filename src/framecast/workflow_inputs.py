@@ -1,0 +1,251 @@
+"""What the rules ask while Snakemake builds its graph: input paths, parameters and resources, all from the plan.
+
+No wildcard is ever taken apart: experiment keys and the like are opaque and are looked up whole. Every answer is a plain string, number
+or list in a fixed order, because Snakemake compares parameters with those of the last run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from framecast import catalogue, plan
+from framecast.files import canonical, read_json, write_json
+from framecast.validation import ConfigError
+
+
+class Flow:
+    """Answers for the rules. `w` is Snakemake's wildcards object."""
+
+    def __init__(self, plan: dict[str, Any], shards: dict[str, dict[int, str]], results: Path):
+        self.plan = plan
+        self.shards = shards
+        self.results = results
+        self.settings = str(results / ".framecast" / "settings.json")
+
+    def code(self, stage: str) -> str:
+        """Fingerprint of a stage that knows no task."""
+        return self.plan["code"][stage]
+
+    def gpus(self) -> int:
+        """GPUs a network job asks for: one where the settings and the machine allow it."""
+        device = self.plan["settings"]["device"]
+        return int(device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None))
+
+    # --- data ---
+
+    def data(self, name: str) -> dict[str, Any]:
+        return self._look("data", name)
+
+    def buckets(self, data: str) -> list[int]:
+        self.data(data)
+        return sorted(self.shards[data])
+
+    def listing(self, w: Any) -> str:
+        return str(self.results / ".framecast" / "listing" / w.data / f"bucket_{w.bucket}.json")
+
+    def listing_digest(self, w: Any) -> str:
+        self.data(w.data)
+        return self.shards[w.data][int(w.bucket)]
+
+    def world(self, w: Any) -> str:
+        """Parameters of the embedded world that shape each video; the number of videos does not."""
+        source = self.data(w.data)["source"]
+        return canonical({key: value for key, value in source.items() if key != "videos"})
+
+    def is_world(self, data: str) -> bool:
+        return self.data(data)["source"]["kind"] == "world"
+
+    def video_folder(self, w: Any) -> str:
+        """Where a shard's videos lie."""
+        if self.is_world(w.data):
+            return str(self.results / "data" / w.data / "videos" / f"bucket_{w.bucket}")
+        return self.data(w.data)["source"]["path"]
+
+    def made_videos(self, w: Any) -> list[str]:
+        """The folder of made videos as an input; a user's own folder is none: its listing stands for it."""
+        return [self.video_folder(w)] if self.is_world(w.data) else []
+
+    def timeout(self, w: Any) -> float:
+        return self.data(w.data)["source"].get("timeout", 300.0)
+
+    def parts(self, w: Any) -> list[str]:
+        return self._each_bucket(w.data, "index", "bucket_{}.parquet")
+
+    def labels(self, w: Any) -> list[str]:
+        return self._each_bucket(w.data, "videos", "bucket_{}") if self.is_world(w.data) else []
+
+    def annotation(self, w: Any) -> str:
+        """What decides splits, units and labels of a data set."""
+        data = self.data(w.data)
+        return canonical({key: value for key, value in data.items() if key != "limit"})
+
+    def split_lists(self, w: Any) -> list[str]:
+        return sorted(self.data(w.data)["splits"].get("files", {}).values())
+
+    def frame_set(self, w: Any) -> str:
+        return canonical(self._look("frame_sets", w.frame_set))
+
+    # --- embeddings ---
+
+    def encoder(self, w: Any) -> str:
+        return canonical(self._look("encoders", w.encoder))
+
+    def encoder_frames(self, w: Any) -> str:
+        frame_set = self._look("encoders", w.encoder)["frames"]
+        return str(self.results / "data" / w.data / "frames" / frame_set / f"bucket_{w.bucket}")
+
+    def encoder_weights(self, w: Any) -> list[str]:
+        """Weights that are files here: an export of ours, or a local folder in the hub's format."""
+        encoder = self._look("encoders", w.encoder)
+        if encoder["experiment"]:
+            return [str(self.results / "encoders" / w.encoder)]
+        return [encoder["hub"]] if Path(encoder["hub"]).is_dir() else []
+
+    def exported_run(self, w: Any) -> list[str]:
+        encoder = self._look("encoders", w.encoder)
+        return self._run_files(encoder["experiment"], encoder["seed"])
+
+    def caches(self, w: Any) -> list[str]:
+        return self._each_bucket(w.data, f"embeddings/{w.encoder}", "bucket_{}.h5")
+
+    def probes(self) -> list[str]:
+        return [
+            str(self.results / "data" / data / "probes" / f"{encoder}.json")
+            for data, encoder in self.plan["caches"]
+            if self.is_world(data)
+        ]
+
+    # --- runs ---
+
+    def experiment(self, w: Any) -> dict[str, Any]:
+        return self._look("experiments", w.experiment)
+
+    def spec(self, w: Any, stage: str) -> str:
+        """All that makes a run's weights (`train`), the search before it (`tune`), predictions or scores."""
+        experiment = self.experiment(w)
+        spec = {**experiment["spec"], "fingerprint": experiment["code"][stage]}
+        if stage in ("train", "tune"):
+            return canonical({**spec, "seed": int(w.seed) if stage == "train" else experiment["seeds"][0]})
+        kept = {key: spec[key] for key in ("experiment", "task", "model", "data", "fingerprint")}
+        inference = {"inference": experiment["inference"]} if stage == "predict" else {}
+        return canonical({**kept, **inference, "seed": int(w.seed)})
+
+    def stores(self, w: Any, stage: str = "train") -> list[str]:
+        """Samples table, frames and embeddings that a run reads."""
+        experiment = self.experiment(w)
+        data, needs = experiment["spec"]["data"], experiment["needs"]
+        paths = [str(self.results / "data" / data / "samples.parquet")]
+        for frame_set in sorted({frame_set for frame_set, _ in needs["frames"]}):
+            paths += self._each_bucket(data, f"frames/{frame_set}", "bucket_{}")
+        for encoder in sorted(needs["encoders"]):
+            paths += self._each_bucket(data, f"embeddings/{encoder}", "bucket_{}.h5")
+        return paths
+
+    def tuned(self, w: Any) -> list[str]:
+        budget = self.experiment(w)["spec"]["budget"]
+        return [str(self._run(w.experiment) / "tuned.json")] if budget["sweep"] and budget["steps"] else []
+
+    def parent(self, w: Any) -> list[str]:
+        """Weights and record of the run named by `init`."""
+        experiment = self.experiment(w)
+        init = experiment["spec"]["init"]
+        if init is None:
+            return []
+        own = getattr(w, "seed", experiment["seeds"][0])
+        return self._run_files(init["experiment"], init["seed"] if init["seed"] is not None else own)
+
+    def threads(self, w: Any) -> int:
+        return self.experiment(w)["spec"]["budget"]["threads"]
+
+    def scores(self, names: list[str] | None = None) -> list[str]:
+        """Score tables of some or all active experiments, every seed and evaluated split."""
+        return [
+            str(self._run(name) / f"seed_{seed}" / "scores" / f"{split}.csv")
+            for name in sorted(names or self.plan["experiments"])
+            for seed in self.plan["experiments"][name]["seeds"]
+            for split in self.plan["experiments"][name]["evaluate"]
+        ]
+
+    def score_facts(self, names: list[str] | None = None) -> list[str]:
+        return [path.removesuffix(".csv") + ".json" for path in self.scores(names)]
+
+    def run_records(self, file: str) -> list[str]:
+        return [
+            str(self._run(name) / f"seed_{seed}" / file)
+            for name in sorted(self.plan["experiments"])
+            for seed in self.plan["experiments"][name]["seeds"]
+        ]
+
+    def sweeps(self) -> list[str]:
+        tuned = [name for name, one in sorted(self.plan["experiments"].items())
+                 if one["spec"]["budget"]["sweep"] and one["spec"]["budget"]["steps"]]  # fmt: skip
+        return [str(self._run(name) / "tuned.json") for name in tuned]
+
+    # --- analysis ---
+
+    def compared(self, w: Any) -> list[str]:
+        comparison = self._look("comparisons", w.comparison)
+        return sorted({comparison["baseline"], *comparison["treatments"]})
+
+    def comparison(self, w: Any) -> str:
+        comparison = self._look("comparisons", w.comparison)
+        data = self.plan["experiments"][comparison["baseline"]]["spec"]["data"]
+        return canonical({**comparison, "select": self.data(data)["select"]})
+
+    def comparisons(self) -> list[str]:
+        return [str(self.results / "comparisons" / f"{name}.json") for name in sorted(self.plan["comparisons"])]
+
+    def data_files(self, file: str) -> list[str]:
+        return [str(self.results / "data" / name / file) for name in sorted(self.plan["data"])]
+
+    def contact_sheets(self) -> list[str]:
+        pairs = {(experiment["spec"]["data"], frame_set) for experiment in self.plan["experiments"].values()
+                 for frame_set, _ in experiment["needs"]["frames"]}  # fmt: skip
+        pairs |= {(data, self.plan["encoders"][encoder]["frames"]) for data, encoder in self.plan["caches"]}
+        return [str(self.results / "data" / data / "contact_sheets" / f"{name}.png") for data, name in sorted(pairs)]
+
+    # --- paths ---
+
+    def _look(self, table: str, name: str) -> dict[str, Any]:
+        entries = self.plan[table]
+        if name not in entries:
+            raise ConfigError(f"{table}: {name!r} is not active; active (config `run` and what it needs): {sorted(entries)}")
+        return entries[name]
+
+    def _each_bucket(self, data: str, folder: str, pattern: str) -> list[str]:
+        return [str(self.results / "data" / data / folder / pattern.format(bucket)) for bucket in self.buckets(data)]
+
+    def _run(self, experiment: str) -> Path:
+        return self.results / "runs" / experiment
+
+    def _run_files(self, experiment: str, seed: Any) -> list[str]:
+        folder = self._run(experiment) / f"seed_{seed}"
+        return [str(folder / "model.safetensors"), str(folder / "run.json")]
+
+
+def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
+    """Plan the config and list the videos (in the main process), or read what the main process found (in a job).
+
+    A config that cannot be run ends the parse with its errors alone: a traceback would bury them.
+    """
+    try:
+        made = plan.make(config, results / ".framecast" / "plans")
+        folder = results / ".framecast" / "listing"
+        find = catalogue.update if main else (lambda data, path: catalogue.load(path))
+        shards = {name: find(data, folder / name) for name, data in made["data"].items()}
+    except (ConfigError, FileNotFoundError, NotADirectoryError) as error:
+        if not main:
+            raise
+        sys.exit(f"framecast: the config cannot be run:\n{error}")
+    flow = Flow(made, shards, results)
+    if main:
+        _write_settings(Path(flow.settings), made["settings"])
+    return flow
+
+
+def _write_settings(path: Path, settings: dict[str, Any]) -> None:
+    if not path.is_file() or read_json(path) != settings:
+        write_json(path, settings)

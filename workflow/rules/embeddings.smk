@@ -1,0 +1,60 @@
+# Frames → embeddings, cached once for all experiments. Our own encoders are exported in the hub's folder format first.
+
+
+rule export_encoder:
+    input:
+        lambda w: FLOW.exported_run(w),
+    output:
+        directory("results/encoders/{encoder}"),
+    params:
+        code=FLOW.code("export"),
+    log:
+        "results/logs/export_encoder/{encoder}.log",
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/export_encoder.py"
+
+
+rule embed:
+    input:
+        frames=lambda w: FLOW.encoder_frames(w),
+        weights=lambda w: FLOW.encoder_weights(w),
+    output:
+        "results/data/{data}/embeddings/{encoder}/bucket_{bucket}.h5",
+    params:
+        encoder=lambda w: FLOW.encoder(w),
+        settings=FLOW.settings,
+    log:
+        "results/logs/embed/{data}/{encoder}/bucket_{bucket}.log",
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=FLOW.gpus(),
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/embed.py"
+
+
+rule probe:
+    input:
+        samples="results/data/{data}/samples.parquet",
+        labels=lambda w: FLOW.labels(w),
+        embeddings=lambda w: FLOW.caches(w),
+    output:
+        "results/data/{data}/probes/{encoder}.json",
+    params:
+        code=FLOW.code("probe"),
+    log:
+        "results/logs/probe/{data}/{encoder}.log",
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/probe.py"

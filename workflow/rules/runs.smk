@@ -1,0 +1,91 @@
+# Tune → train → predict → score. These rules know no task: the task, the model and the budget are in the spec.
+
+
+rule tune:
+    input:
+        stores=lambda w: FLOW.stores(w),
+        parent=lambda w: FLOW.parent(w),
+    output:
+        "results/runs/{experiment}/tuned.json",
+    params:
+        spec=lambda w: FLOW.spec(w, "tune"),
+        settings=FLOW.settings,
+    log:
+        "results/logs/tune/{experiment}.log",
+    threads: lambda w: FLOW.threads(w)
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=FLOW.gpus(),
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/tune.py"
+
+
+rule train:
+    input:
+        stores=lambda w: FLOW.stores(w),
+        tuned=lambda w: FLOW.tuned(w),
+        parent=lambda w: FLOW.parent(w),
+    output:
+        model="results/runs/{experiment}/seed_{seed}/model.safetensors",
+        run="results/runs/{experiment}/seed_{seed}/run.json",
+        curve="results/runs/{experiment}/seed_{seed}/curve.csv",
+    params:
+        spec=lambda w: FLOW.spec(w, "train"),
+        settings=FLOW.settings,
+    log:
+        "results/logs/train/{experiment}/seed_{seed}.log",
+    threads: lambda w: FLOW.threads(w)
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=FLOW.gpus(),
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/train.py"
+
+
+rule predict:
+    input:
+        stores=lambda w: FLOW.stores(w),
+        model="results/runs/{experiment}/seed_{seed}/model.safetensors",
+        run="results/runs/{experiment}/seed_{seed}/run.json",
+    output:
+        "results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
+    params:
+        spec=lambda w: FLOW.spec(w, "predict"),
+        settings=FLOW.settings,
+    log:
+        "results/logs/predict/{experiment}/seed_{seed}/{split}.log",
+    resources:
+        mem_mb=8000,
+        runtime=480,
+        gpu=FLOW.gpus(),
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/predict.py"
+
+
+rule score:
+    input:
+        stores=lambda w: FLOW.stores(w),
+        predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
+    output:
+        scores="results/runs/{experiment}/seed_{seed}/scores/{split}.csv",
+        facts="results/runs/{experiment}/seed_{seed}/scores/{split}.json",
+    params:
+        spec=lambda w: FLOW.spec(w, "score"),
+        settings=FLOW.settings,
+    log:
+        "results/logs/score/{experiment}/seed_{seed}/{split}.log",
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/score.py"

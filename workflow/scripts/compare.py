@@ -1,0 +1,8 @@
+from pathlib import Path
+
+from framecast.jobs import job
+from framecast.statistics import compare_files
+
+with job(snakemake) as (params, _):
+    scores, facts = ([Path(path) for path in group] for group in (snakemake.input.scores, snakemake.input.facts))
+    compare_files(snakemake.wildcards.comparison, params["comparison"], scores, facts, Path(snakemake.output[0]))
