@@ -49,7 +49,7 @@ def read_scores(paths: Sequence[str | Path], columns: Sequence[str] = COLUMNS) -
 
     Raises ValueError for a file that lacks one of the columns.
     """
-    kinds = {column: "str" for column in COLUMNS} | {"seed": "int64", "value": "float64"}
+    kinds = dict.fromkeys(COLUMNS, "str") | {"seed": "int64", "value": "float64"}
     parts = []
     for path in paths:
         header = pd.read_csv(path, nrows=0).columns
@@ -88,9 +88,9 @@ def compare(
 ) -> dict[str, Any]:
     """Compare every treatment with the baseline on every split and metric.
 
-    comparison: `framecast.config.Comparison` as a dict. scores: COLUMNS, one row a sample and metric; may hold more than
-    is compared. facts: experiment → split → facts of the task's `score`, one dict a seed (`read_facts`). select: the split
-    that served for selection.
+    comparison: `framecast.config.Comparison` as a dict. scores: COLUMNS, one row a sample and metric; may hold more
+    than is compared. facts: experiment → split → facts of the task's `score`, one dict a seed (`read_facts`). select:
+    the split that served for selection.
     Returns a dict for JSON: `levels` (each experiment by itself), `tests` (paired, Holm-corrected), `intervals`
     (bootstrap, for reducers that are not means), `refusals` (with the reason).
     Raises ValueError for a comparison on `select`, with itself, or of a metric that does not exist.
@@ -185,10 +185,8 @@ def _pair(
     _same_seeds(sides, baseline, treatment)
     galleries = {name: _gallery(facts, name, split, metric, metric_facts) for name in (baseline, treatment)}
     if galleries[baseline] != galleries[treatment]:
-        shown = {name: ", ".join(sorted(value)) or "none recorded" for name, value in galleries.items()}
-        raise Refused(
-            f"{metric} was ranked in unequal galleries: {shown[baseline]} for {baseline}, {shown[treatment]} for {treatment}"
-        )
+        shown = [f"{', '.join(sorted(value)) or 'none recorded'} for {name}" for name, value in galleries.items()]
+        raise Refused(f"{metric} was ranked in unequal galleries: {shown[0]}, {shown[1]}")
     if (n := sides[baseline]["unit"].nunique()) < 2:
         raise Refused(f"n = {n} independent unit: a test needs at least 2")
     return sides[baseline], sides[treatment]
@@ -272,8 +270,8 @@ def _gallery(
 def level(rows: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
     """One experiment by itself on one split and metric.
 
-    rows: columns data, seed, sample_id, unit, value. Returns value (the metric's reducer), its interval at 1 - alpha over
-    units where the reducer is the mean, sd over units, counts, the value of each seed and the sd between them.
+    rows: columns data, seed, sample_id, unit, value. Returns value (the metric's reducer), its interval at 1 - alpha
+    over units where the reducer is the mean, sd over units, counts, the value of each seed and the sd between them.
     """
     means = _unit_means(rows)
     n = len(means)
@@ -318,7 +316,7 @@ def _common(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric) -> 
     values = {"baseline": _reduce(baseline, metric), "treatment": _reduce(treatment, metric)}
     difference = values["treatment"] - values["baseline"]
     seeds = {
-        name: {int(seed): _reduce(part, metric) for seed, part in rows.groupby("seed")}
+        name: {str(seed): _reduce(part, metric) for seed, part in rows.groupby("seed")}
         for name, rows in (("baseline", baseline), ("treatment", treatment))
     }
     sign = 1 if metric.better == "higher" else -1
