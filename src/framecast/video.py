@@ -69,10 +69,11 @@ class Probe:
     rotation: int
     """Clockwise turn that showing the picture takes: 0, 90, 180 or 270 degrees."""
     fps: Fraction
-    """Frames/s. The header's average or nominal rate, whichever the decoded timestamps confirm within 1 %; else the
-    measured rate. Headers alone: the average rate where it is plausible, else the nominal one."""
+    """Frames/s. The header's average, guessed or nominal rate, the first that the decoded times confirm within 1 %;
+    else a usual rate that they confirm; else the measured one. Without counting: the header's first plausible one."""
     vfr: bool
-    """Whether the distances between decoded frames differ (by more than a tenth and more than container rounding)."""
+    """Whether the rate varies: more than one distance in twenty is off the median by more than a tenth (and by more
+    than the container rounds)."""
     audio: str | None
     """Codec of the first audio stream."""
     header_frames: int | None
@@ -95,12 +96,14 @@ class Probe:
 class _Clock:
     """Times that always rise, s since the first frame, from timestamps that may be missing, wrong or jump back.
 
-    The choice between presentation and decoding timestamps follows libavcodec's `guess_correct_pts`: AVI with packed
-    B-frames has presentation times out of order, and its decoding times are right.
+    AVI stores no presentation times: there the decoding times of the frames, in output order, are the right ones. Else
+    the choice follows libavcodec's `guess_correct_pts`: presentation times, unless they are wrong more often.
     """
 
-    def __init__(self, step: float) -> None:
+    def __init__(self, step: float, trust_dts: bool) -> None:
         self.step = step
+        self.trust_dts = trust_dts
+        self.start: float | None = None
         self.wrong = {"pts": 0, "dts": 0}
         self.last: dict[str, int] = {}
         self.origin: float | None = None
@@ -114,7 +117,8 @@ class _Clock:
     def seconds(self, pts: int | None, dts: int | None, time_base: Fraction) -> float:
         self._note("pts", pts)
         self._note("dts", dts)
-        stamp = pts if pts is not None and (dts is None or self.wrong["pts"] <= self.wrong["dts"]) else dts
+        pts_wins = not self.trust_dts and self.wrong["pts"] <= self.wrong["dts"]
+        stamp = pts if pts is not None and (dts is None or pts_wins) else dts
         absolute = None if stamp is None else float(stamp * time_base)
         if self.origin is None:
             self.start = absolute
@@ -122,10 +126,8 @@ class _Clock:
             self.now = 0.0
             return self.now
         expected = self.now + self.step
-        if (
-            absolute is not None and absolute - self.origin < self.now - 1
-        ):  # the clock was set back: a joined or looped stream
-            self.origin = absolute - expected
+        if absolute is not None and absolute - self.origin < self.now - 1:
+            self.origin = absolute - expected  # the clock was set back: streams were joined
         now = expected if absolute is None else absolute - self.origin
         self.now = now if now > self.now else expected
         return self.now
@@ -150,7 +152,7 @@ class _Reader:
         except BaseException:
             self.container.close()
             raise
-        self.clock = _Clock(float(1 / self.rate))
+        self.clock = _Clock(float(1 / self.rate), trust_dts=self.container.format.name == "avi")
 
     def __enter__(self) -> _Reader:
         return self
@@ -220,7 +222,7 @@ class _Turn:
     @classmethod
     def of(cls, picture: av.VideoFrame) -> _Turn:
         """From the display matrix (ISO 14496-12, 6.2.2): x' = a·x + c·y, y' = b·x + d·y; 16.16 numbers."""
-        side = picture.side_data.get("DISPLAYMATRIX")
+        side: Any = picture.side_data.get("DISPLAYMATRIX")
         if side is None:
             return cls()
         a, b, _, c, d = struct.unpack("=9i", bytes(side))[:5]
@@ -295,7 +297,7 @@ def _rgb(scaler: VideoReformatter, picture: av.VideoFrame, size: tuple[int, int]
         threads=1,
     )
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(size[1], plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(size[1], plane.line_size)
     image = rows[:, : size[0] * channels].reshape(size[1], size[0], channels)
     return _over_white(image) if alpha else image
 
@@ -399,27 +401,28 @@ def probe(path: str | os.PathLike[str], count: bool = False) -> Probe:
     """
     with _Reader(path) as reader:
         first: av.VideoFrame | None = None
+        last: av.VideoFrame | None = None
         times: list[float] = []
         for picture, seconds in reader.frames():
-            first = first or picture
+            first, last = first or picture, picture
             times.append(seconds)
             if not count:
                 break
-        if first is None:
+        if first is None or last is None:
             reason = f": {reader.complaints[0]}" if reader.complaints else ", and the decoder does not say why"
             raise VideoError(f"no frame decodes ({_codec(reader.stream)}){reason}")
-        return _describe(reader, first, times)
+        return _describe(reader, first, last, times)
 
 
 def _codec(stream: Any) -> str:
     return str(stream.codec_context.codec.canonical_name)
 
 
-def _describe(reader: _Reader, first: av.VideoFrame, times: list[float]) -> Probe:
+def _describe(reader: _Reader, first: av.VideoFrame, last: av.VideoFrame, times: list[float]) -> Probe:
     turn = _Turn.of(first)
     width, height = turn.size(*shown_size(first.width, first.height, reader.sar))
     container, stream = reader.container, reader.stream
-    fps, vfr = _measured_rate(reader.rate, stream, times)
+    fps, vfr, end = _measured_rate(reader, times, last)
     return Probe(
         container=container.format.name,
         codec=_codec(stream),
@@ -437,24 +440,29 @@ def _describe(reader: _Reader, first: av.VideoFrame, times: list[float]) -> Prob
         header_seconds=None if container.duration is None else container.duration / av.time_base,
         frames=len(times),
         start=reader.clock.start,
-        seconds=times[-1] + float(1 / fps),
+        seconds=end,
         complaints=reader.complaints,
     )
 
 
-def _measured_rate(header: Fraction, stream: Any, times: list[float]) -> tuple[Fraction, bool]:
-    """The rational rate that the decoded times confirm, and whether the distances between frames differ."""
-    if len(times) < 2:
-        return header, False
-    gaps = sorted(later - earlier for earlier, later in pairwise(times))
-    middle = gaps[len(gaps) // 2]
-    slack = max(0.1 * middle, 2 * ROUNDING, float(stream.time_base) if stream.time_base > ROUNDING * 2 else 0.0)
-    vfr = gaps[-1] - middle > slack or middle - gaps[0] > slack
-    measured = Fraction((len(times) - 1) / times[-1])
-    candidates = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
-    candidates += USUAL_RATES
-    near = [rate for rate in candidates if abs(rate / measured - 1) <= Fraction(1, 100)]
-    return (near[0] if near else measured.limit_denominator(1001)), vfr
+def _measured_rate(reader: _Reader, times: list[float], last: av.VideoFrame) -> tuple[Fraction, bool, float]:
+    """The rational rate that the decoded times confirm, whether it varies, and the duration, s."""
+    stream = reader.stream
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    gap = float(np.median(gaps)) if gaps else float(1 / reader.rate)
+    shown = float((last.duration or 0) * stream.time_base)  # flv and mkv write one tick where they do not know
+    end = times[-1] + (shown if gap / 2 < shown < gap * 2 else gap)
+    if not gaps:
+        return reader.rate, False, end
+    slack = max(0.1 * gap, 2 * ROUNDING, float(stream.time_base) if stream.time_base > 2 * ROUNDING else 0.0)
+    vfr = sum(abs(other - gap) > slack for other in gaps) > len(gaps) / 20
+    header = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+    # The mean first, for a varying rate; the median gap second, for a constant one of which frames are missing.
+    for measured, candidates in ((len(times) / end, header), (1 / gap, header), (1 / gap, USUAL_RATES)):
+        near = [rate for rate in candidates if abs(rate / Fraction(measured) - 1) <= Fraction(1, 100)]
+        if near and (candidates is header or not vfr):
+            return near[0], vfr, end
+    return Fraction(len(times) / end).limit_denominator(1001), vfr, end
 
 
 # --- encode ----------------------------------------------------------------------------------------------------------
@@ -478,13 +486,12 @@ def encode(
     path = Path(path)
     count = 0
     with replacing(path) as temporary, _writer(temporary) as container:
+        rate = Fraction(fps).limit_denominator(1001 * 1000)
         stream: Any = None
         scaler = VideoReformatter()
         for image in images:
             if stream is None:
-                stream = _h264_stream(
-                    container, path, image, Fraction(fps).limit_denominator(1001 * 1000), crf, preset, pix_fmt
-                )
+                stream = _h264_stream(container, path, image, rate, crf, preset, pix_fmt)
             if image.shape != (stream.height, stream.width, 3) or image.dtype != np.uint8:
                 raise ValueError(
                     f"{path}: frame {count} is {image.dtype} {image.shape}; "
