@@ -45,9 +45,8 @@ def make(mapping: dict[str, Any], cache: Path) -> dict[str, Any]:
     path = cache / f"{digest(canonical(mapping), source_digest())[:24]}.json"
     if path.is_file():
         return read_json(path)
-    plan = resolve(parse(Config, mapping))
-    write_json(path, plan)
-    return plan
+    write_json(path, resolve(parse(Config, mapping)))
+    return read_json(path)
 
 
 def source_digest() -> str:

@@ -1,8 +1,10 @@
-from pathlib import Path
-
+from framecast.files import write_json
 from framecast.jobs import job
-from framecast.statistics import compare_files
+from framecast.provenance import record
+from framecast.statistics import compare, read_facts, read_scores
 
 with job(snakemake) as (params, _):
-    scores, facts = ([Path(path) for path in group] for group in (snakemake.input.scores, snakemake.input.facts))
-    compare_files(snakemake.wildcards.comparison, params["comparison"], scores, facts, Path(snakemake.output[0]))
+    entry, scores = params["comparison"], read_scores(list(snakemake.input.scores))
+    facts = read_facts(list(snakemake.input.facts))
+    result = compare(snakemake.wildcards.comparison, entry, scores, facts, entry["select"])
+    write_json(snakemake.output[0], result | {"provenance": record(inputs=sorted(snakemake.input.scores))})

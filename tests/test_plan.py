@@ -1,0 +1,124 @@
+"""Wrong configs stop at once, with the key, the value, what is allowed and the nearest name."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from framecast import plan
+from framecast.config import Config
+from framecast.validation import ConfigError, parse
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    config = copy.deepcopy(DEFAULT)
+    *parents, last = path.split(".")
+    place = config
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return config
+
+
+def error(config: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        plan.resolve(parse(Config, config))
+    return str(caught.value)
+
+
+def test_the_default_is_valid() -> None:
+    made = plan.resolve(parse(Config, DEFAULT))
+    assert "tmdn_1" in made["experiments"]
+    assert ["world", "tiny"] in [list(pair) for pair in made["caches"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("budget", {}, ["budget: unknown key", "'budgets'"]),
+        ("data.world.bucket", 3, ["data.world.bucket: unknown key", "'buckets'", "splits"]),
+        ("data.world.source.video", 3, ["data.world.source.video: unknown key", "'videos'", "fps"]),
+        ("data.world.buckets", "many", ["data.world.buckets", "'many'", "integer"]),
+        ("data.world.source.kind", "wrold", ["data.world.source", "wrold", "'plain'"]),
+        ("data.world.source.frames", [10, 20], ["data.world.source", "[10, 20]", "40"]),
+        ("data.world.splits.fractions", {"train": 0.5}, ["0.5, not 1"]),
+        ("data.world.select", "validation", ["no split 'validation'", "select"]),
+        ("tasks.next_1.histroy", 30, ["tasks.next_1.histroy: unknown key", "'history'"]),
+        ("tasks.next_1.name", "embeding", ["tasks.next_1.name", "'embeding'", "'embedding'"]),
+        ("models.gru.cell", "gruu", ["models.gru.cell", "gruu", "lstm"]),
+        ("models.gru.name", "recurent", ["models.gru.name", "'recurrent'"]),
+        ("experiments.tmdn_1.model", "tdmn", ["experiments.tmdn_1.model", "'tdmn'", "'tmdn'"]),
+        ("experiments.tmdn_1.inference", {"smaples": 3}, ["experiments.tmdn_1.inference.smaples", "'samples'"]),
+        ("experiments.tmdn_1.seeds", [], ["experiments.tmdn_1.seeds"]),
+        ("encoders.tiny.view", "65", ["encoders.tiny.view", "'65'", "64"]),
+        ("encoders.tiny.kind", "dyno", ["encoders.tiny.kind", "'dino'"]),
+        ("encoders.tiny.hub", "x/y", ["encoders.tiny", "either"]),
+        ("run.comparisons", ["gap_2"], ["run.comparisons", "'gap_2'", "'gap_1'"]),
+        ("comparisons.gap_1.splits", ["select"], ["comparisons.gap_1.splits", "served for selection", "test"]),
+        ("comparisons.gap_1.treatments", ["gru_5"], ["comparisons.gap_1", "no samples in common"]),
+        ("comparisons.gap_1.treatments", ["copy_last_1"], ["is the baseline itself"]),
+    ],
+)
+def test_what_is_wrong_is_said(path: str, value: Any, words: list[str]) -> None:
+    text = error(changed(path, value))
+    for word in words:
+        assert word in text, text
+
+
+def test_every_wrong_key_is_listed_at_once() -> None:
+    config = changed("data.world.bucket", 3)
+    config["experiments"]["tmdn_1"]["seed"] = 3
+    text = error(config)
+    assert "data.world.bucket" in text and "experiments.tmdn_1.seed" in text
+
+
+def test_circles_are_refused() -> None:
+    config = changed("experiments.tmdn_1.init", {"experiment": "gru_1"})
+    config["experiments"]["gru_1"]["init"] = {"experiment": "tmdn_1"}
+    assert "in a circle: " in error(config)
+
+
+def test_an_init_seed_that_is_not_there() -> None:
+    config = changed("experiments.tmdn_1.init", {"experiment": "gru_1", "seed": 77})
+    assert "experiment 'gru_1' has no seed 77" in error(config)
+
+
+def test_parents_come_along() -> None:
+    config = changed("run", {"experiments": ["gru_1"], "comparisons": []})
+    made = plan.resolve(parse(Config, config))
+    assert list(made["experiments"]) == ["tiny_encoder", "gru_1"]
+
+
+def test_inference_changes_nothing_of_training() -> None:
+    one = plan.resolve(parse(Config, DEFAULT))["experiments"]["tmdn_1"]
+    other = plan.resolve(parse(Config, changed("experiments.tmdn_1.inference", {"mode": "sample"})))["experiments"]["tmdn_1"]
+    assert one["spec"] == other["spec"] and one["inference"] != other["inference"]
+
+
+def test_light_mode_caps_videos_and_steps() -> None:
+    made = plan.resolve(parse(Config, changed("light", {"videos": 8, "steps": 3})))
+    assert made["data"]["world"]["source"]["videos"] == 8
+    assert max(one["spec"]["budget"]["steps"] for one in made["experiments"].values()) == 3
+
+
+def test_the_plan_is_cached_by_config_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = plan.make(DEFAULT, tmp_path)
+    monkeypatch.setattr(plan, "resolve", lambda config: pytest.fail("resolved again"))
+    assert plan.make(copy.deepcopy(DEFAULT), tmp_path) == first
+    monkeypatch.setattr(plan, "source_digest", lambda: "other code")
+    with pytest.raises(BaseException, match="resolved again"):
+        plan.make(DEFAULT, tmp_path)
+
+
+def test_plans_are_plain_json_and_the_same_fresh_or_read_back(tmp_path: Path) -> None:
+    """Snakemake compares parameters with those of the last run: a tuple that comes back as a list would re-run."""
+    from framecast.files import canonical
+
+    assert canonical(plan.make(DEFAULT, tmp_path)) == canonical(plan.make(DEFAULT, tmp_path))
