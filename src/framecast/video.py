@@ -286,26 +286,27 @@ class _Fit:
 
 def _rgb(scaler: VideoReformatter, picture: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
     """Scale and convert in one step of swscale → uint8 [H, W, 3], a view of the frame's memory (rows may be padded)."""
-    alpha = any(component.is_alpha for component in picture.format.components)
-    channels = 4 if alpha else 3
     frame = scaler.reformat(
-        picture,
-        width=size[0],
-        height=size[1],
-        format="rgba" if alpha else "rgb24",
-        interpolation=Interpolation.BICUBIC,
-        threads=1,
+        picture, width=size[0], height=size[1], format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
     )
-    plane = frame.planes[0]
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(size[1], plane.line_size)
-    image = rows[:, : size[0] * channels].reshape(size[1], size[0], channels)
-    return _over_white(image) if alpha else image
+    return _pixels(frame, 3)
 
 
-def _over_white(image: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 4] with straight alpha → uint8 [H, W, 3] over white."""
+def _pixels(frame: av.VideoFrame, channels: int) -> np.ndarray:
+    """The one packed plane of a frame as uint8 [H, W, C], without a copy."""
+    plane: Any = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
+    return rows[:, : frame.width * channels].reshape(frame.height, frame.width, channels)
+
+
+def _opaque(picture: av.VideoFrame) -> av.VideoFrame:
+    """Lay a picture with an alpha channel over white, before it is scaled: hidden colours must not bleed in."""
+    if not any(component.is_alpha for component in picture.format.components):
+        return picture
+    image = _pixels(picture.reformat(format="rgba", threads=1), 4)
     colour, alpha = image[..., :3].astype(np.uint32), image[..., 3:].astype(np.uint32)
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    over = ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return av.VideoFrame.from_ndarray(over, format="rgb24")
 
 
 # --- decode ----------------------------------------------------------------------------------------------------------
@@ -373,6 +374,7 @@ def _decode(
             turn = turn or _Turn.of(picture)
             if not ticks.keeps(seconds):
                 continue
+            picture = _opaque(picture)
             images = {}
             for name, (height, width) in views.items():
                 key = (name, picture.width, picture.height)  # a stream may change its size on the way
