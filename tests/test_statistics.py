@@ -213,7 +213,7 @@ def test_resampled_medians_are_those_of_the_rows_written_out():
 
 
 def null_scores(tests: int, units: int, windows: int, seeds: int, effect: float, seed: int) -> pd.DataFrame:
-    """Independent splits in which the windows of a video are alike, in level and in difference, and so are the seeds."""
+    """Independent splits in which the windows of a video are alike, in level and in difference, as are the seeds."""
     rng = np.random.default_rng(seed)
     splits = np.array([f"s{index}" for index in range(tests)])
     shape = (tests, seeds, units, windows)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from framecast.files import read_json
+from framecast.files import read_json, write_json
 from framecast.metrics import METRICS, Metric
 from framecast.seeding import rng
 
@@ -131,6 +131,13 @@ def compare(
         "refusals": refusals,
         "levels": levels,
     }
+
+
+def compare_files(
+    name: str, comparison: Mapping[str, Any], scores: Sequence[Path], facts: Sequence[Path], out: Path
+) -> None:
+    """`compare` from files to a file; `comparison` carries its data's `select` beside the config's keys."""
+    write_json(out, compare(name, comparison, read_scores(scores), read_facts(facts), comparison["select"]))
 
 
 def _check(name: str, comparison: Mapping[str, Any], select: str, metrics: Mapping[str, Metric]) -> None:

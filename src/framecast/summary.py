@@ -1,0 +1,261 @@
+"""What the workbook and the report both show, read once from files: comparisons, runs, scores, data.
+
+Nothing here knows a task: experiments are grouped by equal task and data, because only those share samples, and the trivial
+baselines among them (networks with nothing to train) are named from the runs' records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from framecast.files import canonical, read_json
+from framecast.metrics import METRICS
+from framecast.statistics import COLUMNS, level, read_scores
+
+ALPHA = 0.05  # of the intervals in tables that belong to no comparison
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFiles:
+    """Tables of one data set; each may be absent."""
+
+    index: Path | None = None
+    rejected: Path | None = None
+    splits: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Gallery:
+    """A picture with what it shows."""
+
+    path: Path
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportInputs:
+    """Files that `workbook.write` and `report.write` read. Everything but the scores may be absent."""
+
+    comparisons: Sequence[Path] = ()
+    """results/comparisons/{comparison}.json, in the order of the config."""
+    scores: Sequence[Path] = ()
+    """results/runs/{experiment}/seed_{seed}/scores/{split}.csv."""
+    runs: Sequence[Path] = ()
+    """Folders results/runs/{experiment}/seed_{seed} with run.json and, where something trained, curve.csv."""
+    data: Mapping[str, DataFiles] = dataclasses.field(default_factory=dict)
+    """Name of the data set → its tables."""
+    probes: Sequence[Path] = ()
+    """results/data/{data}/probes/{encoder}.json."""
+    galleries: Sequence[Gallery] = ()
+    """Pictures for the report."""
+    titles: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Experiment → name in tables and plots; the key where it has none."""
+    units: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Name of the data set → what its independent unit is: `video` or `group`."""
+    config: str = ""
+    """The resolved config as text."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run: its record and the folder it came from."""
+
+    experiment: str
+    seed: int
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The resolved experiment; empty where the record has none."""
+        return self.record.get("spec") or self.record.get("identity", {}).get("spec") or {}
+
+    @property
+    def trivial(self) -> bool:
+        """True for a baseline: nothing was trained and nothing trained elsewhere was taken over."""
+        if self.record.get("parameters") == 0:
+            return True
+        return self.spec.get("budget", {}).get("steps") == 0 and not self.spec.get("init")
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Experiments of one task on one data set: those whose numbers may stand in one table."""
+
+    title: str
+    data: str
+    experiments: list[str]
+
+
+class Summary:
+    """Everything read and worked out from `ReportInputs`."""
+
+    def __init__(self, inputs: ReportInputs):
+        self.inputs = inputs
+        self.comparisons = [read_json(path) for path in inputs.comparisons]
+        self.runs = [_run(Path(folder)) for folder in inputs.runs if (Path(folder) / "run.json").is_file()]
+        self.scores = _categorical(read_scores(inputs.scores, COLUMNS))
+        self.trivial = {run.experiment for run in self.runs if run.trivial}
+        self.groups = _groups(self.scores, self.runs)
+        self.levels = _levels(self.scores)
+
+    def title(self, experiment: str) -> str:
+        return self.inputs.titles.get(experiment) or experiment
+
+    def unit(self, data: str, n: int = 2) -> str:
+        """Name of the independent unit, for n of them."""
+        word = {"video": "video", "group": "recording group"}.get(self.inputs.units.get(data, ""), "unit")
+        return word if n == 1 else word + "s"
+
+    def group_of(self, experiment: str) -> Group | None:
+        return next((group for group in self.groups if experiment in group.experiments), None)
+
+    def level(self, experiment: str, split: str, metric: str) -> dict[str, Any] | None:
+        return self.levels.get((experiment, split, metric))
+
+    def reference(self, experiment: str, split: str, metric: str) -> str | None:
+        """The trivial baseline that an experiment is measured by.
+
+        The one that a comparison names as baseline; without one the best of those with the same task and data.
+        """
+        group = self.group_of(experiment)
+        rivals = [one for one in (group.experiments if group else []) if one in self.trivial]
+        rivals = [one for one in rivals if (one, split, metric) in self.levels]
+        named = [entry["baseline"] for entry in self.comparisons if entry["baseline"] in rivals]
+        if named or not rivals:
+            return named[0] if named else None
+        sign = 1 if METRICS[metric].better == "lower" else -1
+        return min(rivals, key=lambda one: sign * self.levels[one, split, metric]["value"])
+
+    def skill(self, experiment: str, split: str, metric: str) -> tuple[float, str] | None:
+        """(1 - error / error of the reference, the reference), for errors that are averaged."""
+        reference, kind = self.reference(experiment, split, metric), METRICS[metric]
+        if reference is None or kind.better != "lower" or kind.reducer != "mean" or kind.oracle:
+            return None
+        base = self.levels[reference, split, metric]["value"]
+        return (1 - self.levels[experiment, split, metric]["value"] / base, reference) if base > 0 else None
+
+    def unit_differences(self, test: Mapping[str, Any]) -> pd.Series:
+        """unit → treatment minus baseline, for a test of a comparison."""
+        rows = self.rows(test["split"], test["metric"])
+        means = rows.groupby(["experiment", "unit"], observed=True)["value"].mean()
+        return means[test["treatment"]] - means[test["baseline"]]
+
+    def rows(self, split: str, metric: str) -> pd.DataFrame:
+        return self.scores[(self.scores["split"] == split) & (self.scores["metric"] == metric)]
+
+    def splits_and_metrics(self, group: Group) -> list[tuple[str, str]]:
+        """What the experiments of a group were scored on, in the order of METRICS."""
+        found = {key[1:] for key in self.levels if key[0] in group.experiments}
+        order = list(METRICS)
+        return sorted(found, key=lambda pair: (pair[0], order.index(pair[1])))
+
+
+def _run(folder: Path) -> Run:
+    record = read_json(folder / "run.json")
+    spec = record.get("spec") or record.get("identity", {}).get("spec") or {}
+    experiment = record.get("experiment") or spec.get("experiment") or folder.parent.name
+    seed = record.get("seed", spec.get("seed", folder.name.removeprefix("seed_")))
+    return Run(str(experiment), int(seed), folder, record)
+
+
+def _categorical(scores: pd.DataFrame) -> pd.DataFrame:
+    texts = [column for column in COLUMNS if column not in ("seed", "value")]
+    return scores.astype(dict.fromkeys(texts, "category"))
+
+
+def _levels(scores: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """(experiment, split, metric) → `statistics.level`, for metrics that exist and values that are finite."""
+    groups = scores.groupby(["experiment", "split", "metric"], observed=True, sort=False)
+    return {
+        key: level(rows, METRICS[key[2]], ALPHA)
+        for key, rows in groups
+        if key[2] in METRICS and np.isfinite(rows["value"]).all()
+    }
+
+
+def _groups(scores: pd.DataFrame, runs: Sequence[Run]) -> list[Group]:
+    """Experiments by (data, task), in the order in which the runs and then the scores name them."""
+    pairs = scores[["experiment", "data"]].drop_duplicates()
+    data = dict(zip(pairs["experiment"].astype("str"), pairs["data"].astype("str"), strict=True))
+    tasks = {run.experiment: run.spec.get("task", {}) for run in runs}
+    found: dict[tuple[str, str], list[str]] = {}
+    for experiment in [*(one for one in tasks if one in data), *(one for one in data if one not in tasks)]:
+        found.setdefault((data[experiment], canonical(tasks.get(experiment, {}))), []).append(experiment)
+    titles = _group_titles([(key[0], tasks.get(members[0], {})) for key, members in found.items()])
+    return [
+        Group(title, key[0], members) for title, (key, members) in zip(titles, found.items(), strict=True)
+    ]
+
+
+def _group_titles(groups: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Task and data, with those task keys in which groups of the same task differ."""
+    titles = []
+    for data, task in groups:
+        others = [other for _, other in groups if other.get("name") == task.get("name")]
+        differing = [key for key in task if any(canonical(other.get(key)) != canonical(task[key]) for other in others)]
+        keys = ", ".join(f"{key} {task[key]}" for key in differing)
+        titles.append(f"{task.get('name', 'experiments')} on {data}" + (f" ({keys})" if keys else ""))
+    return titles
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number as people read it: some significant digits, a true minus sign, a dash for none."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """A share as a percentage, without sign."""
+    return f"{abs(value):.1%}" if abs(value) < 0.995 else f"{abs(value):.0%}"
+
+
+def p_value(value: float) -> str:
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}" if value < 0.1 else f"p = {value:.2f}"
+
+
+def outcome(result: Mapping[str, Any]) -> str:
+    """`better`, `worse` or `open`, of the treatment; bootstrap intervals decide without Holm."""
+    decided = result["significant"] if result["kind"] == "paired t" else result["excludes_zero"]
+    if not decided or result["ahead"] is None:
+        return "open"
+    return "better" if result["ahead"] == "treatment" else "worse"
+
+
+def by_how_much(result: Mapping[str, Any]) -> str:
+    """`12.3% lower` for errors, `0.31 dB higher` for other metrics."""
+    metric = METRICS[result["metric"]]
+    direction = "lower" if result["difference"] < 0 else "higher"
+    if metric.better == "lower" and metric.reducer == "mean" and result["relative_change"] is not None:
+        return f"{percent(result['relative_change'])} {direction}"
+    size = number(abs(result["difference"]), 3)
+    return f"{size} {metric.unit} {direction}".replace("  ", " ") if result["difference"] else "equal"
+
+
+def seeds_text(result: Mapping[str, Any]) -> str:
+    """How many seeds stand on each side."""
+    sides = result["treatment_seeds"], result["baseline_seeds"]
+    if sides[0] == sides[1]:
+        return f"{sides[0]} seed" + ("s" if sides[0] > 1 else "")
+    return f"{sides[0]} against {sides[1]} seed" + ("s" if sides[1] > 1 else "")
+
+
+def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """A nested JSON value as (dotted key, plain value) pairs, for tables."""
+    if isinstance(value, Mapping) and value:
+        return [pair for key, inner in value.items() for pair in flat(inner, f"{prefix}.{key}" if prefix else str(key))]
+    if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        return [pair for place, inner in enumerate(value) for pair in flat(inner, f"{prefix}[{place}]")]
+    if isinstance(value, list | Mapping):
+        return [(prefix, ", ".join(map(str, value)))]
+    return [(prefix, value)]
