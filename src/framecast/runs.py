@@ -1,0 +1,157 @@
+"""A run before its first step and after its last: its parts, its identity, its network, its declared outputs."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from framecast import components, identity, provenance, weights
+from framecast.config import Budget, Settings
+from framecast.files import replacing, write_json
+from framecast.seeding import derive
+from framecast.stores import Stores
+
+WEIGHTS = "model.safetensors"
+RECORD = "run.json"
+CURVE = ("step", "split", "quantity", "value", "learning_rate")
+
+Point = tuple[int, str, str, float, float]
+
+
+@dataclass
+class Course:
+    """How a run has gone so far."""
+
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_step: int = 0
+    score: float = math.inf
+    stale: int = 0
+    curve: list[Point] = field(default_factory=list)
+    done: int = 0
+    stopped_early: bool = False
+
+    def judge(self, score: float, network: nn.Module) -> None:
+        """Keep the weights if their score is the best so far (lower is better)."""
+        if score < self.score:
+            self.best, self.best_step, self.score, self.stale = weights.snapshot(network), self.done, score, 0
+        else:
+            self.stale += 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment with one seed.
+
+    Attributes: spec, the JSON that makes the weights; dataset, the task's training samples; facts, what the task says
+    about them; parent, the folder of the run it starts from.
+    """
+
+    spec: dict[str, Any]
+    budget: Budget
+    settings: Settings
+    task: ModuleType
+    dataset: Any
+    facts: dict[str, Any]
+    stores: Stores
+    parent: Path | None
+
+    @property
+    def seed(self) -> int:
+        return int(self.spec["seed"])
+
+    @property
+    def title(self) -> str:
+        return f"{self.spec['experiment']} seed {self.seed}"
+
+    def identity(self, rate: float | None, processes: int, purpose: str = "train") -> dict[str, Any]:
+        """What makes this run the same run, as JSON."""
+        parent = self.parent / WEIGHTS if self.parent else None
+        spec = {**self.spec, "budget": self.budget.model_dump(mode="json")}
+        inputs = identity.inputs(self.stores, self.task.needs(self.spec["task"]))
+        return identity.describe(spec, inputs, parent, rate, processes) | {"purpose": purpose}
+
+    def network(self) -> nn.Module:
+        """The network with its starting weights: drawn by the seed, fitted to the training data, or inherited.
+
+        Raises:
+            ValueError: the parent's weights do not fit.
+        """
+        network = build(self.spec, self.facts)
+        fresh = (self.spec["init"] or {}).get("fresh", [])
+        if hasattr(self.task, "fit") and (self.parent is None or fresh):
+            torch.manual_seed(derive(self.seed, "fit"))
+            self.task.fit(network, self.dataset)
+        if self.parent is not None:
+            path = self.parent / WEIGHTS
+            weights.inherit(network, weights.load(path), fresh, str(path))
+        return network
+
+
+def open_run(spec: dict[str, Any], stores: Stores, parent: Path | None, settings: dict[str, Any]) -> Run:
+    """Gather the parts of a run.
+
+    Raises:
+        ValueError: `init` without a parent's folder, or the other way round.
+    """
+    if (spec["init"] is None) != (parent is None):
+        raise ValueError(f"{spec['experiment']}: init is {spec['init']}, and the parent's run folder given is {parent}")
+    task = components.load_task(spec["task"]["name"])
+    dataset = task.dataset(spec["task"], stores, "train")
+    budget, known = Budget.model_validate(spec["budget"]), Settings.model_validate(settings)
+    return Run(spec, budget, known, task, dataset, task.facts(spec["task"], dataset), stores, parent)
+
+
+def build(spec: dict[str, Any], facts: dict[str, Any]) -> nn.Module:
+    """The task's network around the model, initialised by the seed alone.
+
+    Args:
+        facts: What the task's `facts` returned; stored in run.json.
+    """
+    torch.manual_seed(derive(int(spec["seed"]), "initialise"))
+    task = components.load_task(spec["task"]["name"])
+    return task.build(spec["task"], facts, components.core(spec["model"]))
+
+
+def write(
+    run: Run, course: Course, network: nn.Module, described: dict[str, Any], out: dict[str, Path], **how: Any
+) -> None:
+    """The declared outputs: curve.csv, run.json, and the weights last.
+
+    Args:
+        described: The run's identity.
+        how: Facts about this execution for run.json: device, seconds.
+    """
+    with replacing(out["curve"]) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(CURVE)
+        writer.writerows((*point[:3], repr(point[3]), repr(point[4])) for point in course.curve)
+    parameters = list(network.parameters())
+    trained = [parameter for parameter in parameters if parameter.requires_grad and run.budget.steps]
+    record = provenance.record(
+        spec=run.spec,
+        identity=identity.digest_of(described),
+        inputs=described["inputs"],
+        parent=described["parent"],
+        seed=run.seed,
+        fingerprint=run.spec["fingerprint"],
+        facts=run.facts,
+        learning_rate=described["learning_rate"] or run.budget.learning_rate,
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trained_parameters=sum(parameter.numel() for parameter in trained),
+        monitor=run.budget.monitor,
+        score=course.score if math.isfinite(course.score) else None,
+        best_step=course.best_step,
+        steps=course.done,
+        stopped_early=course.stopped_early,
+        processes=described["processes"],
+        **how,
+    )
+    write_json(out["run"], record)
+    weights.save(course.best, out["model"])
