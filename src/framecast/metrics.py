@@ -1,0 +1,127 @@
+"""Metrics per sample: their names, units and directions stand here once, beside the numpy functions that compute them.
+
+Every function takes whole arrays, one row a sample, and returns float64 [B]. Scores, statistics, workbook and report
+look a metric up in `METRICS` by the name in the scores' `metric` column. No torch here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BLOCK = 4_000_000
+"""Distances held in memory at a time by `ranks`, numbers of 8 bytes."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a metric means, for tables and tests."""
+
+    title: str
+    unit: str
+    """Physical unit; empty where the number has none."""
+    better: Literal["lower", "higher"]
+    reducer: Literal["mean", "median"]
+    """How the values of independent units become one number."""
+    description: str
+    oracle: bool = False
+    """True where the truth took part in making the prediction: the metric is shown and never tested."""
+    gallery: bool = False
+    """True where a value depends on the gallery it was ranked in: unequal galleries are not compared."""
+
+
+METRICS: dict[str, Metric] = {
+    "mse": Metric(
+        "Squared error", "embedding unit²", "lower", "mean",
+        "Squared difference to the true embedding, averaged over its dimensions; raw units of the encoder.",
+    ),
+    "cosine": Metric(
+        "Cosine similarity", "", "higher", "mean",
+        "Cosine of the angle between predicted and true embedding, from -1 to 1.",
+    ),
+    "rank_video": Metric(
+        "Rank in the video", "rank", "lower", "median",
+        "Place of the true frame among all frames of its own video, by Euclidean distance to the prediction; 1 is "
+        "best, equal distances share their middle rank.",
+        gallery=True,
+    ),
+    "rank_all": Metric(
+        "Rank among all", "rank", "lower", "median",
+        "Place of the true frame among the held-out frames of the whole split, by Euclidean distance to the "
+        "prediction; 1 is best, equal distances share their middle rank.",
+        gallery=True,
+    ),
+    "mse_best": Metric(
+        "Squared error, best of K", "embedding unit²", "lower", "mean",
+        "Squared error of that one of K samples which lies nearest to the truth. An oracle: shown, never tested.",
+        oracle=True,
+    ),
+    "psnr": Metric(
+        "PSNR", "dB", "higher", "mean",
+        "Peak signal-to-noise ratio, 10·log10(range² / squared error); infinite for equal pictures.",
+    ),
+}  # fmt: skip
+
+
+def _rows(name: str, prediction: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both arrays as float64 [B, everything else], or an error that says what does not fit."""
+    a, b = np.asarray(prediction), np.asarray(truth)
+    if a.shape != b.shape or a.ndim < 2:
+        raise ValueError(f"{name}: prediction {a.shape} and truth {b.shape} must have one shape, [B, ...]")
+    return a.reshape(len(a), -1).astype(np.float64), b.reshape(len(b), -1).astype(np.float64)
+
+
+def mse(prediction: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
+    """Mean squared error over everything but the first axis; [B, ...] twice → [B], squared units of the input."""
+    a, b = _rows("mse", prediction, truth)
+    return ((a - b) ** 2).mean(axis=1)
+
+
+def cosine(prediction: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
+    """Cosine similarity of rows; [B, D] twice → [B] in [-1, 1]. A zero vector has similarity 0 to everything."""
+    a, b = _rows("cosine", prediction, truth)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.clip((a * b).sum(axis=1) / np.where(lengths > 0, lengths, 1), -1, 1)
+
+
+def psnr(prediction: ArrayLike, truth: ArrayLike, data_range: float) -> NDArray[np.float64]:
+    """Peak signal-to-noise ratio of each picture; [B, ...] twice → [B], dB; `data_range` is largest minus smallest
+    possible value (255 for uint8, 1 for [0, 1]). Infinite where the pictures are equal."""
+    if not data_range > 0:
+        raise ValueError(f"psnr: data_range is {data_range}; it must be above 0 (1 for [0, 1], 255 for uint8)")
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(data_range**2 / mse(prediction, truth))
+
+
+def ranks(
+    queries: ArrayLike, truth: ArrayLike, gallery: ArrayLike, own: NDArray[np.integer] | None = None
+) -> NDArray[np.float64]:
+    """Rank of each query's true vector among a gallery, by Euclidean distance to the query.
+
+    queries, truth: [B, D]. gallery: [N, D]. own: [B], the place of the truth in the gallery, or -1 where the gallery
+    lacks it (then it is ranked as if it were added); None means that it lacks every one.
+    Returns [B]: 1 + closer vectors + half of the equally distant ones, so that ties are neither won nor lost. Distances
+    that differ by less than rounding (1e-12 of the squared lengths) are equal. Memory is bounded by `BLOCK`.
+    """
+    q, t = _rows("ranks", queries, truth)
+    g = np.asarray(gallery, dtype=np.float64)
+    if g.ndim != 2 or g.shape[1] != q.shape[1]:
+        raise ValueError(f"ranks: gallery {g.shape} does not hold vectors of {q.shape[1]} numbers")
+    places = np.full(len(q), -1) if own is None else np.asarray(own)
+    centre = g.mean(axis=0)  # distances stay, and rounding shrinks with the lengths
+    q, t, g = q - centre, t - centre, g - centre
+    lengths = (g**2).sum(axis=1)
+    result = np.empty(len(q))
+    step = max(1, BLOCK // max(1, len(g)))
+    for start in range(0, len(q), step):
+        part = slice(start, start + step)
+        squared = lengths - 2 * q[part] @ g.T  # [b, N], without the query's own length: it changes no order
+        mine = (t[part] ** 2).sum(axis=1) - 2 * (q[part] * t[part]).sum(axis=1)  # [b]
+        slack = 1e-12 * ((q[part] ** 2).sum(axis=1) + lengths.max(initial=0.0))
+        closer = (squared < (mine - slack)[:, None]).sum(axis=1)
+        equal = (squared <= (mine + slack)[:, None]).sum(axis=1) - closer - (places[part] >= 0)
+        result[part] = 1 + closer + equal / 2
+    return result

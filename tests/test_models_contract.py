@@ -1,0 +1,100 @@
+"""What every module in framecast.models keeps to. New modules are found by themselves."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from pydantic_core import PydanticUndefined
+from torch import Tensor
+
+import framecast.models
+from framecast.config import Closed
+
+torch.set_num_threads(1)
+NAMES = sorted(module.name for module in pkgutil.iter_modules(framecast.models.__path__))
+# Shape keywords of `build` → small values, what the network is called with, and the shape that comes out. A new track
+# adds one line, a new model of a known track none.
+SHAPES: dict[tuple[str, ...], tuple[dict[str, int], Callable[[Any], Tensor], Callable[[Any], tuple[int, ...]]]] = {
+    ("gap", "history", "width"): (
+        {"width": 6, "history": 8, "gap": 2}, lambda network: network(EMBEDDINGS), lambda network: (3, 8, 6),
+    ),
+    ("grid", "size"): (
+        {"size": 32, "grid": 4}, lambda network: network.encode(FRAMES), lambda network: (2, network.width),
+    ),
+}  # fmt: skip
+EMBEDDINGS = torch.randn(3, 8, 6, generator=torch.Generator().manual_seed(0))
+FRAMES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+# Small values for keys without a default; everything else stands as the module has it.
+REQUIRED = {"cell": "gru"}
+
+
+def config(module):
+    keys = {
+        name: REQUIRED[name] for name, field in module.Config.model_fields.items() if field.default is PydanticUndefined
+    }
+    return module.Config(**keys)
+
+
+def shaped(module):
+    keywords = tuple(sorted(list(inspect.signature(module.build).parameters)[1:]))
+    if keywords not in SHAPES:
+        pytest.fail(f"{module.__name__}.build takes {keywords}, which tests/test_models_contract.py has no shapes for")
+    return SHAPES[keywords]
+
+
+@pytest.fixture(params=NAMES)
+def module(request):
+    return importlib.import_module(f"framecast.models.{request.param}")
+
+
+def test_there_are_models():
+    assert {"tmdn", "recurrent", "copy_last", "mean", "linear"} <= set(NAMES)
+
+
+def test_says_what_it_is(module):
+    assert module.__doc__ and module.build.__doc__
+    assert issubclass(module.Config, Closed)
+    assert {name for name, field in module.Config.model_fields.items() if not field.description} == set()
+    assert len(inspect.getsource(module).splitlines()) <= 350
+
+
+def test_forward_shape(module):
+    shape, call, expected = shaped(module)
+    network = module.build(config(module), **shape).eval()
+    with torch.no_grad():
+        result = call(network)
+    assert result.shape == expected(network) and result.isfinite().all()
+
+
+def test_state_dict_round_trip(module):
+    shape, call, _ = shaped(module)
+    torch.manual_seed(0)
+    first = module.build(config(module), **shape).eval()
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    torch.manual_seed(1)
+    second = module.build(config(module), **shape).eval()
+    second.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        assert torch.equal(call(first), call(second))
+
+
+def test_same_seed_same_weights(module):
+    shape, _, _ = shaped(module)
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        states.append(module.build(config(module), **shape).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_knows_no_tasks_and_stores(module):
+    imports = [line for line in inspect.getsource(module).splitlines() if line.lstrip().startswith(("from", "import"))]
+    assert not [line for line in imports if "framecast.tasks" in line or "framecast.stores" in line]
