@@ -31,7 +31,9 @@ def pins(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", ENVS, ids=lambda path: path.stem)
 def test_pins_are_those_of_the_project_and_of_what_is_installed(path: Path) -> None:
-    project = dict(line.split("==") for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    project = dict(
+        line.split("==") for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    )
     for name, version in pins(path).items():
         assert project[name] == version, f"{path.name} pins {name} {version}, pyproject.toml {project[name]}"
         assert importlib.metadata.version(name).split("+")[0] == version
@@ -57,7 +59,11 @@ def imported(module_path: Path, seen: set[Path]) -> set[str]:
     for node in top_level(ast.parse(module_path.read_text())):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
         if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module.startswith("framecast") else names
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module.startswith("framecast")
+                else names
+            )
         for name in names:
             if name.startswith("framecast"):
                 for own in own_files(name):
@@ -85,7 +91,9 @@ def test_a_script_imports_only_what_its_environment_provides(script: str, env: s
     for module in imported(ROOT / "workflow" / "scripts" / script, set()):
         package = MODULES.get(module, module.replace("_", "-")).lower()
         in_env = package in provided or BROUGHT.get(package, set()) & provided
-        assert module in sys.stdlib_module_names or in_env, f"{script} imports {module}, envs/{env}.yaml has no {package}"
+        assert module in sys.stdlib_module_names or in_env, (
+            f"{script} imports {module}, envs/{env}.yaml has no {package}"
+        )
 
 
 def test_every_environment_serves_a_rule() -> None:

@@ -11,7 +11,18 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 FILES = sorted(SOURCE.joinpath("framecast").rglob("*.py"))
-WITHOUT_TORCH = ["statistics", "workbook", "figures", "report", "metrics", "config", "plan", "workflow_inputs", "jobs", "index"]
+WITHOUT_TORCH = [
+    "statistics",
+    "workbook",
+    "figures",
+    "report",
+    "metrics",
+    "config",
+    "plan",
+    "workflow_inputs",
+    "jobs",
+    "index",
+]
 
 
 def modules_named(path: Path) -> set[str]:

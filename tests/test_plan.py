@@ -98,7 +98,9 @@ def test_parents_come_along() -> None:
 
 def test_inference_changes_nothing_of_training() -> None:
     one = plan.resolve(parse(Config, DEFAULT))["experiments"]["tmdn_1"]
-    other = plan.resolve(parse(Config, changed("experiments.tmdn_1.inference", {"mode": "sample"})))["experiments"]["tmdn_1"]
+    other = plan.resolve(parse(Config, changed("experiments.tmdn_1.inference", {"mode": "sample"})))["experiments"][
+        "tmdn_1"
+    ]
     assert one["spec"] == other["spec"] and one["inference"] != other["inference"]
 
 

@@ -1,7 +1,7 @@
 """Which videos there are, shard by shard.
 
-The main Snakemake process lists the files once and writes one small file a shard; jobs read theirs and list nothing. A shard's
-digest is a parameter of its index job, so a video that is added, removed or changed re-runs its shard alone.
+The main Snakemake process lists the files once and writes one small file a shard; jobs read theirs and list nothing.
+A shard's digest is a parameter of its index job, so a video that is added, removed or changed re-runs its shard alone.
 """
 
 from __future__ import annotations

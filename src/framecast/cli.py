@@ -30,7 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     index = commands.add_parser("index", help="what is in a folder of videos, and what is wrong with it")
     index.add_argument("folder", type=Path, help="folder of videos, searched recursively")
     index.add_argument("--out", type=Path, required=True, help="folder for index.parquet and rejected.csv")
-    index.add_argument("--timeout", type=float, default=300, help="seconds that decoding one file may take (default 300)")
+    index.add_argument(
+        "--timeout", type=float, default=300, help="seconds that decoding one file may take (default 300)"
+    )
     index.set_defaults(command=_index)
 
     world = commands.add_parser("world", help="write the embedded world as a plain folder of videos with labels")

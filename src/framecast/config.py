@@ -4,8 +4,9 @@ These models are the one source of the keys, their types, defaults and descripti
 comments of `config/config.yaml` and `docs/config.md` are generated from them (`framecast config`).
 
 An experiment is task + data + model + budget (+ init), run with a seed. The tables `tasks`, `models` and `budgets`
-name parts that several experiments share; an experiment refers to them by name. What is inside a task or a model belongs to
-its module (`framecast.tasks.<name>.Config`, `framecast.models.<name>.Config`) and is checked by `framecast.plan`.
+name parts that several experiments share; an experiment refers to them by name. What is inside a task or a model
+belongs to its module (`framecast.tasks.<name>.Config`, `framecast.models.<name>.Config`) and is checked by
+`framecast.plan`.
 
 This module imports neither torch nor pandas: the Snakefile reads it in every job.
 """
@@ -133,7 +134,8 @@ class Data(Closed):
     source: Annotated[WorldSource | PlainSource, Field(discriminator="kind")]
     """Where the videos come from."""
     buckets: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Number of shards. A video's shard is a hash of its id, so a new video touches one shard. Changing it rebuilds all."""
+    """Number of shards. A video's shard is a hash of its id, so a new video touches one shard. Changing it rebuilds
+    all."""
     splits: Annotated[RandomSplit | SubfolderSplit | ListSplit, Field(discriminator="kind")] = RandomSplit()
     """Which videos train, select and test."""
     select: str = "select"
@@ -245,7 +247,8 @@ class Budget(Closed):
     evaluate_every: Positive = 200
     """Steps between evaluations on `select`."""
     monitor: str = "loss"
-    """Quantity of the task's `monitor` that picks the best checkpoint; lower is better, a leading `-` turns it round."""
+    """Quantity of the task's `monitor` that picks the best checkpoint; lower is better, a leading `-` turns it
+    round."""
     patience: Positive | None = None
     """Evaluations without a better monitored score after which training stops; null never stops early."""
     factors: dict[str, Annotated[float, Field(ge=0)]] = {}

@@ -38,7 +38,9 @@ def _block(comparison: dict[str, Any], split: str, metric: str) -> str:
     return f"{comparison['title']} · split {split} · {metric} ({better})\n" + _table([head, *rows])
 
 
-def _row(level: dict[str, Any], comparison: dict[str, Any], tests: dict[str, Any], refused: dict[str, str]) -> tuple[str, ...]:
+def _row(
+    level: dict[str, Any], comparison: dict[str, Any], tests: dict[str, Any], refused: dict[str, str]
+) -> tuple[str, ...]:
     name = level["experiment"]
     test = tests.get(name)
     if name == comparison["baseline"]:

@@ -1,9 +1,9 @@
 """A fingerprint of exactly the code that a job runs.
 
 Snakemake does not see edits of imported modules, and hashing whole files would retrain a network when a plot label
-changes. So a rule names the functions it calls; from there this module follows *names* through the package's syntax trees
-and hashes what it reaches: functions, classes and module-level values. Docstrings, comments, blank lines and annotations of
-other functions do not count. Nothing is imported, so parsing the Snakefile stays cheap.
+changes. So a rule names the functions it calls; from there this module follows *names* through the package's syntax
+trees and hashes what it reaches: functions, classes and module-level values. Docstrings, comments, blank lines and
+annotations of other functions do not count. Nothing is imported, so parsing the Snakefile stays cheap.
 
 What it cannot see: names that are put together at run time. Task and model modules are found by name, so the rules list
 their functions themselves (`framecast.plan`).

@@ -17,8 +17,8 @@ from framecast.stores import Stores
 def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield (parameters, settings) of a rule's script while its output goes to the rule's log.
 
-    Parameters that are JSON objects (`spec`, `source` …) arrive decoded. `snakemake` is the object that Snakemake puts into a
-    script; only its plain attributes are used.
+    Parameters that are JSON objects (`spec`, `source` …) arrive decoded. `snakemake` is the object that Snakemake
+    puts into a script; only its plain attributes are used.
     """
     params = {name: _decoded(value) for name, value in snakemake.params.items()}
     settings = read_json(params["settings"]) if "settings" in params else {}
@@ -28,12 +28,38 @@ def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 def stores(inputs: Any) -> Stores:
-    """Group a run's inputs: the samples table, then one path a bucket below `frames/{set}` and `embeddings/{encoder}`."""
+    """Group a run's inputs: the samples table, then one path a bucket below `frames/{set}` and
+    `embeddings/{encoder}`."""
     groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
     samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
     for path in [] if isinstance(inputs.stores, str) else map(Path, inputs.stores[1:]):
         groups[path.parents[1].name].setdefault(path.parent.name, []).append(path)
     return Stores(samples, groups["frames"], groups["embeddings"])
+
+
+def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
+    """What the workbook and the page read, from a rule's inputs."""
+    from framecast.summary import DataFiles, Gallery, ReportInputs
+
+    data, units = {}, {}
+    for index, rejected, splits in zip(inputs.index, inputs.rejected, inputs.splits, strict=True):
+        name = Path(index).parent.name
+        data[name] = DataFiles(Path(index), Path(rejected), Path(splits))
+        units[name] = params["config"]["config"]["data"][name]["unit"]
+    sheets = inputs.get("sheets", [])
+    return ReportInputs(
+        comparisons=[Path(path) for path in inputs.comparisons],
+        scores=[Path(path) for path in inputs.scores],
+        runs=[Path(path).parent for path in inputs.runs],
+        data=data,
+        probes=[Path(path) for path in inputs.probes],
+        galleries=[
+            Gallery(Path(path), f"Frames of {Path(path).parents[1].name}: {Path(path).stem}") for path in sheets
+        ],
+        titles=params["titles"],
+        units=units,
+        config=json.dumps(params["config"]["config"], indent=1, ensure_ascii=False),
+    )
 
 
 def folder_of(paths: Any) -> Path | None:

@@ -1,7 +1,7 @@
 """From a config to what the Snakefile needs: active experiments with everything filled in, and code fingerprints.
 
-`make` is called while parsing. It imports task and model modules to check their keys, but only when the config or the code is
-new: the result is cached as JSON, and the parses inside jobs read it. The plan holds plain JSON values only.
+`make` is called while parsing. It imports task and model modules to check their keys, but only when the config or the
+code is new: the result is cached as JSON, and the parses inside jobs read it. The plan holds plain JSON values only.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ DATA_CODE = {
     "extract": ["extraction:extract"],
     "export": ["encoders.export:export"],
     "probe": ["probing:probe"],
+    "contact_sheet": ["contact_sheet:draw"],
     "compare": ["statistics:compare"],
     "summarize": ["workbook:write"],
     "report": ["report:write"],
@@ -88,7 +89,9 @@ def _check_references(config: Config) -> None:
         known("budget", experiment.budget, config.budgets, f"{where}.budget")
         if experiment.init:
             known("experiment", experiment.init.experiment, config.experiments, f"{where}.init.experiment")
-            _check_seed(config, experiment.init.experiment, experiment.init.seed, experiment.seeds, f"{where}.init.seed")
+            _check_seed(
+                config, experiment.init.experiment, experiment.init.seed, experiment.seeds, f"{where}.init.seed"
+            )
     for name, encoder in config.encoders.items():
         _check_encoder(config, encoder, f"encoders.{name}")
     for name in config.run.experiments:
@@ -120,7 +123,10 @@ def _check_encoder(config: Config, encoder: Encoder, where: str) -> None:
 
 def _check_comparison(config: Config, name: str) -> None:
     comparison, where = config.comparisons[name], f"comparisons.{name}"
-    for place, experiment in [("baseline", comparison.baseline), *(("treatments", one) for one in comparison.treatments)]:
+    for place, experiment in [
+        ("baseline", comparison.baseline),
+        *(("treatments", one) for one in comparison.treatments),
+    ]:
         known("experiment", experiment, config.experiments, f"{where}.{place}")
     baseline = config.experiments[comparison.baseline]
     data = config.data[baseline.data]
@@ -131,7 +137,7 @@ def _check_comparison(config: Config, name: str) -> None:
         if (other.task, other.data) != (baseline.task, baseline.data):
             raise ConfigError(
                 f"{where}: {treatment!r} (task {other.task}, data {other.data}) and {comparison.baseline!r} (task "
-                f"{baseline.task}, data {baseline.data}) have no samples in common; compare experiments of one task and data"
+                f"{baseline.task}, data {baseline.data}) have no samples in common; compare within one task and data"
             )
     for split in comparison.splits:
         if split == data.select:
@@ -160,7 +166,9 @@ def _active(config: Config) -> list[str]:
 
 def _visit(config: Config, name: str, path: list[str], done: dict[str, None]) -> None:
     if name in path:
-        raise ConfigError(f"experiments refer to each other in a circle: {' → '.join([*path[path.index(name):], name])}")
+        raise ConfigError(
+            f"experiments refer to each other in a circle: {' → '.join([*path[path.index(name) :], name])}"
+        )
     if name in done:
         return
     for parent in _parents(config, config.experiments[name]):
@@ -284,4 +292,6 @@ def _stage_code(stage: str, task: str, model: str) -> str:
 
 def _exists(entry: str) -> bool:
     module, _, name = entry.partition(":")
-    return name == "*" and SOURCE.joinpath("framecast", f"{module}.py").is_file() or defines(f"framecast.{module}", name)
+    return (name == "*" and SOURCE.joinpath("framecast", f"{module}.py").is_file()) or defines(
+        f"framecast.{module}", name
+    )

@@ -88,7 +88,9 @@ def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
         chosen = table["video_id"].isin(names)
         twice = table.loc[chosen & found.notna(), "video_id"]
         if len(twice):
-            raise ValueError(f"data.splits.files: {twice.iloc[0]!r} stands in {split!r} and in {found[twice.index[0]]!r}")
+            raise ValueError(
+                f"data.splits.files: {twice.iloc[0]!r} stands in {split!r} and in {found[twice.index[0]]!r}"
+            )
         found[chosen] = split
     return found
 

@@ -1,7 +1,7 @@
 """What the rules ask while Snakemake builds its graph: input paths, parameters and resources, all from the plan.
 
-No wildcard is ever taken apart: experiment keys and the like are opaque and are looked up whole. Every answer is a plain string, number
-or list in a fixed order, because Snakemake compares parameters with those of the last run.
+No wildcard is ever taken apart: experiment keys and the like are opaque and are looked up whole. Every answer is a
+plain string, number or list in a fixed order, because Snakemake compares parameters with those of the last run.
 """
 
 from __future__ import annotations
@@ -198,6 +198,30 @@ class Flow:
     def comparisons(self) -> list[str]:
         return [str(self.results / "comparisons" / f"{name}.json") for name in sorted(self.plan["comparisons"])]
 
+    def results_of_all(self) -> dict[str, list[str]]:
+        """Everything that the workbook and the page read."""
+        return {
+            "comparisons": self.comparisons(),
+            "scores": self.scores(),
+            "runs": self.run_records("run.json"),
+            "curves": self.run_records("curve.csv"),
+            "index": self.data_files("index.parquet"),
+            "rejected": self.data_files("rejected.csv"),
+            "splits": self.data_files("splits.json"),
+            "probes": self.probes(),
+        }
+
+    def titles(self) -> str:
+        return canonical(self.plan["titles"])
+
+    def config_text(self) -> str:
+        """What is active, in full, for the provenance sections; how the work was done is not part of it."""
+        shown = {key: self.plan[key] for key in ("data", "frame_sets", "encoders", "experiments", "comparisons")}
+        return canonical({"config": _without_code(shown)})
+
+    def frame_stores(self, w: Any) -> list[str]:
+        return self._each_bucket(w.data, f"frames/{w.frame_set}", "bucket_{}")
+
     def data_files(self, file: str) -> list[str]:
         return [str(self.results / "data" / name / file) for name in sorted(self.plan["data"])]
 
@@ -212,7 +236,9 @@ class Flow:
     def _look(self, table: str, name: str) -> dict[str, Any]:
         entries = self.plan[table]
         if name not in entries:
-            raise ConfigError(f"{table}: {name!r} is not active; active (config `run` and what it needs): {sorted(entries)}")
+            raise ConfigError(
+                f"{table}: {name!r} is not active; active (config `run` and what it needs): {sorted(entries)}"
+            )
         return entries[name]
 
     def _each_bucket(self, data: str, folder: str, pattern: str) -> list[str]:
@@ -244,6 +270,13 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
     if main:
         _write_settings(Path(flow.settings), made["settings"])
     return flow
+
+
+def _without_code(value: Any) -> Any:
+    """The plan without fingerprints: a change of code that matters arrives through the results."""
+    if isinstance(value, dict):
+        return {key: _without_code(item) for key, item in value.items() if key != "code"}
+    return value
 
 
 def _write_settings(path: Path, settings: dict[str, Any]) -> None:

@@ -4,18 +4,18 @@
 rule generate:
     output:
         directory("results/data/{data}/videos/bucket_{bucket}"),
+    log:
+        "results/logs/generate/{data}/bucket_{bucket}.log",
+    conda:
+        "../../envs/video.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         source=lambda w: FLOW.world(w),
         listing=lambda w: FLOW.listing(w),
         digest=lambda w: FLOW.listing_digest(w),
         code=FLOW.code("generate"),
-    log:
-        "results/logs/generate/{data}/bucket_{bucket}.log",
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    conda:
-        "../../envs/video.yaml"
     script:
         "../scripts/generate.py"
 
@@ -25,19 +25,19 @@ rule index:
         lambda w: FLOW.made_videos(w),
     output:
         "results/data/{data}/index/bucket_{bucket}.parquet",
+    log:
+        "results/logs/index/{data}/bucket_{bucket}.log",
+    conda:
+        "../../envs/video.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
     params:
         root=lambda w: FLOW.video_folder(w),
         listing=lambda w: FLOW.listing(w),
         digest=lambda w: FLOW.listing_digest(w),
         timeout=lambda w: FLOW.timeout(w),
         code=FLOW.code("index"),
-    log:
-        "results/logs/index/{data}/bucket_{bucket}.log",
-    resources:
-        mem_mb=2000,
-        runtime=240,
-    conda:
-        "../../envs/video.yaml"
     script:
         "../scripts/index.py"
 
@@ -48,15 +48,15 @@ rule merge_index:
     output:
         index="results/data/{data}/index.parquet",
         rejected="results/data/{data}/rejected.csv",
-    params:
-        code=FLOW.code("merge"),
     log:
         "results/logs/merge_index/{data}.log",
+    conda:
+        "../../envs/video.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
-    conda:
-        "../../envs/video.yaml"
+    params:
+        code=FLOW.code("merge"),
     script:
         "../scripts/merge_index.py"
 
@@ -69,15 +69,15 @@ rule split:
     output:
         samples="results/data/{data}/samples.parquet",
         report="results/data/{data}/splits.json",
-    params:
-        data=lambda w: FLOW.annotation(w),
     log:
         "results/logs/split/{data}.log",
+    conda:
+        "../../envs/video.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
-    conda:
-        "../../envs/video.yaml"
+    params:
+        data=lambda w: FLOW.annotation(w),
     script:
         "../scripts/split.py"
 
@@ -87,15 +87,15 @@ rule extract:
         "results/data/{data}/index/bucket_{bucket}.parquet",
     output:
         directory("results/data/{data}/frames/{frame_set}/bucket_{bucket}"),
-    params:
-        frame_set=lambda w: FLOW.frame_set(w),
-        code=FLOW.code("extract"),
     log:
         "results/logs/extract/{data}/{frame_set}/bucket_{bucket}.log",
+    conda:
+        "../../envs/video.yaml"
     resources:
         mem_mb=2000,
         runtime=240,
-    conda:
-        "../../envs/video.yaml"
+    params:
+        frame_set=lambda w: FLOW.frame_set(w),
+        code=FLOW.code("extract"),
     script:
         "../scripts/extract.py"

@@ -6,15 +6,15 @@ rule export_encoder:
         lambda w: FLOW.exported_run(w),
     output:
         directory("results/encoders/{encoder}"),
-    params:
-        code=FLOW.code("export"),
     log:
         "results/logs/export_encoder/{encoder}.log",
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=4000,
         runtime=20,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        code=FLOW.code("export"),
     script:
         "../scripts/export_encoder.py"
 
@@ -25,17 +25,17 @@ rule embed:
         weights=lambda w: FLOW.encoder_weights(w),
     output:
         "results/data/{data}/embeddings/{encoder}/bucket_{bucket}.h5",
-    params:
-        encoder=lambda w: FLOW.encoder(w),
-        settings=FLOW.settings,
     log:
         "results/logs/embed/{data}/{encoder}/bucket_{bucket}.log",
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=6000,
         runtime=240,
         gpu=FLOW.gpus(),
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        encoder=lambda w: FLOW.encoder(w),
+        settings=FLOW.settings,
     script:
         "../scripts/embed.py"
 
@@ -47,14 +47,14 @@ rule probe:
         embeddings=lambda w: FLOW.caches(w),
     output:
         "results/data/{data}/probes/{encoder}.json",
-    params:
-        code=FLOW.code("probe"),
     log:
         "results/logs/probe/{data}/{encoder}.log",
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        code=FLOW.code("probe"),
     script:
         "../scripts/probe.py"

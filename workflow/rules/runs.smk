@@ -7,18 +7,18 @@ rule tune:
         parent=lambda w: FLOW.parent(w),
     output:
         "results/runs/{experiment}/tuned.json",
-    params:
-        spec=lambda w: FLOW.spec(w, "tune"),
-        settings=FLOW.settings,
     log:
         "results/logs/tune/{experiment}.log",
+    conda:
+        "../../envs/torch.yaml"
     threads: lambda w: FLOW.threads(w)
     resources:
         mem_mb=8000,
         runtime=1440,
         gpu=FLOW.gpus(),
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        spec=lambda w: FLOW.spec(w, "tune"),
+        settings=FLOW.settings,
     script:
         "../scripts/tune.py"
 
@@ -32,18 +32,18 @@ rule train:
         model="results/runs/{experiment}/seed_{seed}/model.safetensors",
         run="results/runs/{experiment}/seed_{seed}/run.json",
         curve="results/runs/{experiment}/seed_{seed}/curve.csv",
-    params:
-        spec=lambda w: FLOW.spec(w, "train"),
-        settings=FLOW.settings,
     log:
         "results/logs/train/{experiment}/seed_{seed}.log",
+    conda:
+        "../../envs/torch.yaml"
     threads: lambda w: FLOW.threads(w)
     resources:
         mem_mb=8000,
         runtime=2880,
         gpu=FLOW.gpus(),
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        spec=lambda w: FLOW.spec(w, "train"),
+        settings=FLOW.settings,
     script:
         "../scripts/train.py"
 
@@ -55,17 +55,17 @@ rule predict:
         run="results/runs/{experiment}/seed_{seed}/run.json",
     output:
         "results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
-    params:
-        spec=lambda w: FLOW.spec(w, "predict"),
-        settings=FLOW.settings,
     log:
         "results/logs/predict/{experiment}/seed_{seed}/{split}.log",
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=8000,
         runtime=480,
         gpu=FLOW.gpus(),
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        spec=lambda w: FLOW.spec(w, "predict"),
+        settings=FLOW.settings,
     script:
         "../scripts/predict.py"
 
@@ -77,15 +77,15 @@ rule score:
     output:
         scores="results/runs/{experiment}/seed_{seed}/scores/{split}.csv",
         facts="results/runs/{experiment}/seed_{seed}/scores/{split}.json",
-    params:
-        spec=lambda w: FLOW.spec(w, "score"),
-        settings=FLOW.settings,
     log:
         "results/logs/score/{experiment}/seed_{seed}/{split}.log",
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        spec=lambda w: FLOW.spec(w, "score"),
+        settings=FLOW.settings,
     script:
         "../scripts/score.py"

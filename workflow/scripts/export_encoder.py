@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from framecast.encoders.export import export
+
 from framecast.jobs import folder_of, job
 
 with job(snakemake):

@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from framecast import catalogue
 from framecast.index import index_bucket
+
+from framecast import catalogue
 from framecast.jobs import job
 
 with job(snakemake) as (params, _):

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from framecast.index import merge
+
 from framecast.jobs import job
 
 with job(snakemake):

@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from framecast.jobs import job, stores
 from framecast.prediction import predict
+
+from framecast.jobs import job, stores
 
 with job(snakemake) as (params, settings):
     run, split = Path(snakemake.input.model).parent, snakemake.wildcards.split

@@ -1,8 +1,11 @@
 from pathlib import Path
 
-from framecast.jobs import job
 from framecast.probing import probe
 
+from framecast.jobs import job
+
 with job(snakemake):
-    embeddings, labels = ([Path(path) for path in group] for group in (snakemake.input.embeddings, snakemake.input.labels))
+    embeddings, labels = (
+        [Path(path) for path in group] for group in (snakemake.input.embeddings, snakemake.input.labels)
+    )
     probe(embeddings, labels, Path(snakemake.input.samples), Path(snakemake.output[0]))

@@ -1,0 +1,91 @@
+# Scores → paired tests → workbook and page. Nothing here knows a task.
+
+
+rule compare:
+    input:
+        scores=lambda w: FLOW.scores(FLOW.compared(w)),
+        facts=lambda w: FLOW.score_facts(FLOW.compared(w)),
+    output:
+        report(
+            "results/comparisons/{comparison}.json",
+            caption="../report/comparison.rst",
+            category="Comparisons",
+            labels={"comparison": "{comparison}"},
+        ),
+    log:
+        "results/logs/compare/{comparison}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        comparison=lambda w: FLOW.comparison(w),
+        code=FLOW.code("compare"),
+    script:
+        "../scripts/compare.py"
+
+
+rule contact_sheet:
+    input:
+        samples="results/data/{data}/samples.parquet",
+        frames=lambda w: FLOW.frame_stores(w),
+    output:
+        report(
+            "results/data/{data}/contact_sheets/{frame_set}.png",
+            caption="../report/contact_sheet.rst",
+            category="Data",
+            labels={"data": "{data}", "frames": "{frame_set}"},
+        ),
+    log:
+        "results/logs/contact_sheet/{data}/{frame_set}.log",
+    conda:
+        "../../envs/video.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        code=FLOW.code("contact_sheet"),
+    script:
+        "../scripts/contact_sheet.py"
+
+
+rule summarize:
+    input:
+        **FLOW.results_of_all(),
+    output:
+        report("results/summary.xlsx", caption="../report/summary.rst", category="Summary", labels={"file": "workbook"}),
+    log:
+        "results/logs/summarize.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        titles=FLOW.titles(),
+        config=FLOW.config_text(),
+        code=FLOW.code("summarize"),
+    script:
+        "../scripts/summarize.py"
+
+
+rule report_page:
+    input:
+        **FLOW.results_of_all(),
+        sheets=FLOW.contact_sheets(),
+    output:
+        report("results/report.html", caption="../report/page.rst", category="Summary", labels={"file": "page"}),
+    log:
+        "results/logs/report_page.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        titles=FLOW.titles(),
+        config=FLOW.config_text(),
+        code=FLOW.code("report"),
+    script:
+        "../scripts/report_page.py"

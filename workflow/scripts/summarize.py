@@ -1,0 +1,7 @@
+from pathlib import Path
+
+from framecast import workbook
+from framecast.jobs import job, report_inputs
+
+with job(snakemake) as (params, _):
+    workbook.write(report_inputs(snakemake.input, params), Path(snakemake.output[0]))
