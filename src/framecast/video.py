@@ -411,8 +411,9 @@ def probe(path: str | os.PathLike[str], count: bool = False) -> Probe:
             if not count:
                 break
         if first is None or last is None:
-            reason = f": {reader.complaints[0]}" if reader.complaints else ", and the decoder does not say why"
-            raise VideoError(f"no frame decodes ({_codec(reader.stream)}){reason}")
+            raise VideoError(
+                ": ".join([f"no frame of the {_codec(reader.stream)} stream decodes", *reader.complaints[:1]])
+            )
         return _describe(reader, first, last, times)
 
 

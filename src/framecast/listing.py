@@ -1,0 +1,92 @@
+"""The files of a folder of videos, listed once by the main process.
+
+A video's id is its path below the folder, with `/` between folders and with its suffix, so that `a.mp4` and `a.avi` are
+two videos. Names that are not valid UTF-8 enter tables with their bytes written as `\\xe9`; the index rejects such files
+and says why.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+Entry = tuple[str, int, int]
+
+
+def list_videos(source: dict[str, Any]) -> list[Entry]:
+    """Everything in `source["path"]`, at any depth, whose name ends in one of `source["suffixes"]`, without case.
+
+    Returns (video_id, bytes, mtime_ns), sorted by id. Hidden files and folders (names with a leading dot) are passed
+    over: they are the droppings of copy programs and file managers. Linked folders are followed, each folder once. What
+    has a video's suffix and is no file (a pipe, a broken link), and a folder that may not be read, is listed with 0
+    bytes, so that the index can say what is wrong with it; folders are searched, whatever their name.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the path is not a folder.
+    """
+    root = Path(source["path"]).expanduser()
+    if not root.exists():
+        raise FileNotFoundError(
+            f"data source path {str(root)!r}: there is no such folder (working folder: {os.getcwd()})"
+        )
+    if not root.is_dir():
+        raise NotADirectoryError(f"data source path {str(root)!r} is a file; give the folder that holds the videos")
+    return sorted(_Search(tuple(suffix.lower() for suffix in source["suffixes"])).run(str(root)))
+
+
+class _Search:
+    """One walk. Real folders come before linked ones, so that the order of a folder's entries decides nothing."""
+
+    def __init__(self, suffixes: tuple[str, ...]) -> None:
+        self.suffixes = suffixes
+        self.found: list[Entry] = []
+        self.seen: set[tuple[int, int]] = set()
+        self.linked: list[tuple[str, str]] = []
+
+    def run(self, root: str) -> list[Entry]:
+        waiting = [(root, "")]
+        while waiting:
+            while waiting:
+                waiting.extend(self._folder(*waiting.pop()))
+            self.linked.sort(reverse=True)
+            if self.linked:
+                waiting.append(self.linked.pop())
+        return self.found
+
+    def _folder(self, folder: str, prefix: str) -> list[tuple[str, str]]:
+        """List one folder; returns its real subfolders with the prefix of their ids."""
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in self.seen:
+            return []
+        self.seen.add((status.st_dev, status.st_ino))
+        below: list[tuple[str, str]] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        place = (entry.path, f"{prefix}{entry.name}/")
+                        (self.linked if entry.is_symlink() else below).append(place)
+                    elif entry.name.lower().endswith(self.suffixes):
+                        self.found.append(_entry(prefix, entry))
+        except PermissionError:
+            self.found.append((printable(prefix.rstrip("/")) or ".", 0, 0))
+        return below
+
+
+def _entry(prefix: str, entry: os.DirEntry[str]) -> Entry:
+    name = printable(prefix + entry.name)
+    try:
+        if not entry.is_file():
+            return name, 0, 0
+        status = entry.stat()
+    except OSError:  # it vanished, or its link leads nowhere: the index says so
+        return name, 0, 0
+    return name, status.st_size, status.st_mtime_ns
+
+
+def printable(name: str) -> str:
+    """A file name as valid text: bytes that are not UTF-8 become `\\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
