@@ -2,7 +2,7 @@
 
 A store is a folder:
 
-    store.json                 format version, frame set, counts, provenance
+    store.json                 format version, identity, frame set, counts, provenance
     frames.parquet             one row a video: video_id, offset (its first frame), frames (how many)
     timestamps.parquet         one row a frame: seconds, source (number of the frame in its video)
     views/                     a Zarr v3 group that any Zarr library opens
@@ -170,8 +170,13 @@ class FrameWriter:
         self._seconds.append(seconds)
         self._source.append(source)
 
-    def finish(self, provenance: dict[str, Any]) -> None:
-        """Write tables and metadata."""
+    def finish(self, identity: str, provenance: dict[str, Any]) -> None:
+        """Write tables and metadata.
+
+        Args:
+            identity: Digest of everything that the frames depend on; equal identities mean equal frames.
+            provenance: What else the store should say about itself (JSON).
+        """
         for view in self._views.values():
             view.finish()
         total = len(self._seconds)
@@ -184,7 +189,8 @@ class FrameWriter:
         times = {"seconds": np.array(self._seconds, dtype=np.float64), "source": np.array(self._source, dtype=np.int64)}
         pd.DataFrame(times).to_parquet(self.folder / "timestamps.parquet", index=False)
         write_json(self.folder / "views" / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": {}})
-        head = {"format": FORMAT, "frame_set": self.frame_set, "videos": len(self._videos), "frames": total}
+        counts = {"videos": len(self._videos), "frames": total}
+        head = {"format": FORMAT, "identity": identity, "frame_set": self.frame_set, **counts}
         write_json(self.folder / "store.json", {**head, "provenance": provenance})
 
 
@@ -274,7 +280,7 @@ class FrameStore:
 
     @functools.cached_property
     def info(self) -> dict[str, Any]:
-        """What `store.json` says: format, frame_set, videos, frames, provenance."""
+        """What `store.json` says: format, identity, frame_set, videos, frames, provenance."""
         path = self.folder / "store.json"
         if not path.is_file():
             raise ValueError(f"{self.folder} is no frame store: it has no store.json; extract the frames first")

@@ -1,0 +1,118 @@
+"""Videos → frame store: every view of a frame set from one decode of each video of a bucket.
+
+The index has decoded each of these files to its end, in a child process under a time limit, with the decoder that is
+used here. Extraction therefore decodes in its own process: it checks that a file is still the one that was indexed, by
+its SHA-256, and that it yields the number of frames that the index counted, no more and no fewer. A file that changed
+or vanished since stops the job with what to do; nothing is replaced silently.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import pandas as pd
+
+from framecast import progress, provenance, video
+from framecast.files import canonical, digest, file_digest, replacing
+from framecast.stores.frames import FrameWriter
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk, a quota or a file size limit that is exhausted."""
+
+
+class Video(NamedTuple):
+    """What extraction needs of one row of the index."""
+
+    video_id: str
+    path: str
+    digest: str
+    frames: int
+
+
+class ChangedVideo(ValueError):
+    """A video file is not the one that was indexed."""
+
+
+def extract(index: Path, frame_set: dict[str, Any], out: Path) -> None:
+    """Extract the frames of one bucket's videos.
+
+    Args:
+        index: The bucket's index, Parquet: video_id, path, status (`rejected` is passed over), frames, digest.
+        frame_set: An entry of the config's `frame_sets`: fps, resize, views ({name: [height, width]}, pixels).
+        out: Folder of the frame store (`framecast.stores.frames`) that is written, whole or not at all. A bucket
+            without usable videos gives a store without videos.
+
+    Raises:
+        ChangedVideo: a file vanished, or differs from what was indexed.
+        OSError: the disk is full, or a file cannot be read.
+    """
+    videos = usable(index)
+    with _full_disk(out, videos, frame_set), replacing(out) as folder, FrameWriter(folder, frame_set) as writer:
+        for item in progress.track(videos, f"extract {index.stem}", len(videos), "video"):
+            _check_unchanged(item)
+            writer.start(item.video_id)
+            _write_frames(item, frame_set, writer)
+        decoder = decoder_versions()
+        identity = digest(canonical(frame_set), canonical(decoder), *(part for item in videos for part in item[::2]))
+        writer.finish(identity, {**provenance.record(), "decoder": decoder, "index": file_digest(index)})
+
+
+def usable(index: Path) -> list[Video]:
+    """The videos of a bucket that are not rejected, in the order of the index."""
+    table = pd.read_parquet(index)
+    table = table[table["status"] != "rejected"]
+    return [Video(*row) for row in zip(*(table[column].tolist() for column in Video._fields), strict=True)]
+
+
+def decoder_versions() -> dict[str, str]:
+    """Versions of PyAV and of the FFmpeg libraries in it: what decodes and scales decides the pixels."""
+    libraries = {name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())}
+    return {"av": av.__version__, **libraries}
+
+
+def _check_unchanged(item: Video) -> None:
+    try:
+        found = file_digest(item.path)
+    except FileNotFoundError:
+        raise ChangedVideo(f"video {item.video_id!r} vanished since it was indexed: {item.path}; run again") from None
+    if found != item.digest:
+        raise ChangedVideo(f"video {item.video_id!r} changed since it was indexed: {item.path}; run again")
+
+
+def _write_frames(item: Video, frame_set: dict[str, Any], writer: FrameWriter) -> None:
+    sizes = {name: (height, width) for name, (height, width) in frame_set["views"].items()}
+    decoded = 0
+    for frame in video.decode(item.path, sizes, frame_set["resize"], frame_set["fps"]):
+        if frame.index >= item.frames:
+            raise _miscount(item, f"more than {item.frames}")
+        writer.append(frame.views, frame.seconds, frame.index)
+        decoded += 1
+    if decoded == 0 or (frame_set["fps"] is None and decoded != item.frames):
+        raise _miscount(item, str(decoded))
+
+
+def _miscount(item: Video, decoded: str) -> ChangedVideo:
+    return ChangedVideo(
+        f"video {item.video_id!r} decodes to {decoded} frames, {item.frames} when it was indexed: {item.path}; was it "
+        "indexed by another version of PyAV? Delete its bucket's index and run again"
+    )
+
+
+@contextlib.contextmanager
+def _full_disk(out: Path, videos: list[Video], frame_set: dict[str, Any]) -> Iterator[None]:
+    """Say what was needed when the disk is full. What was written is removed by then."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        frame_bytes = sum(3 * height * width for height, width in frame_set["views"].values())
+        need = math.ceil(frame_bytes * sum(item.frames for item in videos) / 2**20)
+        what = f"no space left for the frame store {out}, which takes up to {need} MiB: free some, then run again"
+        raise OSError(error.errno, what) from error
