@@ -1,0 +1,119 @@
+"""Kill -9 at random moments of a training run, rerun as documented, compare the weights byte for byte.
+
+    python benchmarks/kill.py [--kills 10] [--seed 0]
+
+Odd kills hit the training process, even ones Snakemake itself. After each the documented rerun follows (`--unlock`, then
+`--rerun-incomplete`). Checked every time: the weights are those of an undisturbed run, and nothing that the killed run
+started is still alive when the rerun begins to train.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import yaml
+
+from framecast.files import file_digest
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = "results/runs/killed/seed_0/model.safetensors"
+OVERLAY = {
+    "run": {"experiments": ["killed"], "comparisons": []},
+    "settings": {"checkpoint_every": 10},
+    "data": {"world": {"source": {"videos": 60}}},
+    "budgets": {
+        "encoder": {"steps": 20, "evaluate_every": 10},
+        "killed": {"steps": 240, "batch": 16, "evaluate_every": 60, "ema": 0.9, "monitor": "mse"},
+    },
+    "experiments": {"killed": {"task": "next_1", "data": "world", "model": "tmdn", "budget": "killed"}},
+}
+
+
+def snakemake(folder: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(ROOT / "Snakefile"),
+            "--directory", str(folder), *options, "--configfile", str(folder / "overlay.yaml")]  # fmt: skip
+
+
+def trainers(folder: Path) -> list[psutil.Process]:
+    """Processes that train in this folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        command = process.info["cmdline"] or []
+        if process.info["cwd"] == str(folder) and any("train.py" in part for part in command):
+            found.append(process)
+    return [process for process in found if "python" in Path(process.info["cmdline"][0]).name]
+
+
+def wait_for_training(folder: Path, run: subprocess.Popen[bytes]) -> None:
+    while run.poll() is None and not trainers(folder):
+        time.sleep(0.05)
+
+
+def killed_run(folder: Path, number: int, delay: float) -> str:
+    """Start the run, kill it after `delay` seconds of training, rerun; returns what was killed."""
+    shutil.rmtree(folder / "results" / "runs" / "killed", ignore_errors=True)
+    shutil.rmtree(folder / "results" / "work" / "killed", ignore_errors=True)
+    run = subprocess.Popen(snakemake(folder, TARGET), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_training(folder, run)
+    time.sleep(delay)
+    if number % 2:
+        for process in trainers(folder):
+            process.kill()
+        run.wait()
+        what = "worker"
+    else:
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+        what = "snakemake"
+    subprocess.run(snakemake(folder, "--unlock"), check=True, capture_output=True)
+    orphans = {process.pid for process in trainers(folder)}
+    rerun = subprocess.Popen(snakemake(folder, "--rerun-incomplete", TARGET), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE)  # fmt: skip
+    _, errors = rerun.communicate()
+    if rerun.returncode:
+        raise SystemExit(f"the rerun failed:\n{errors.decode()[-4000:]}")
+    alive = [pid for pid in orphans if psutil.pid_exists(pid)]
+    if alive:
+        raise SystemExit(f"orphans outlived the rerun: {alive}")
+    return what
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    random.seed(options.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
+        subprocess.run(snakemake(folder, "results/data/world/samples.parquet"), check=True, capture_output=True)
+        subprocess.run(snakemake(folder, TARGET), check=True, capture_output=True)
+        shutil.rmtree(folder / "results" / "runs" / "killed")
+        start = time.monotonic()
+        subprocess.run(snakemake(folder, TARGET), check=True, capture_output=True)
+        seconds = time.monotonic() - start
+        wanted = file_digest(folder / TARGET)
+        equal = 0
+        for number in range(1, options.kills + 1):
+            delay = random.uniform(0, max(1.0, seconds - 4))
+            what = killed_run(folder, number, delay)
+            same = file_digest(folder / TARGET) == wanted
+            equal += same
+            print(f"kill {number}: {what} after {delay:.1f} s of training: {'same bytes' if same else 'OTHER BYTES'}")
+    print(f"{equal} of {options.kills} reruns gave the same weights, byte for byte")
+    sys.exit(equal != options.kills)
+
+
+if __name__ == "__main__":
+    main()
