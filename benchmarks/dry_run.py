@@ -33,16 +33,18 @@ def main() -> None:
             "experiments": {"gru_ucf": {"task": "next_1", "data": "ucf", "model": "gru", "budget": "predictor"}},
         }
         (folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
-        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "all", "--cores", "2", "--snakefile",
-                   str(ROOT / "Snakefile"), "--directory", name, "--configfile", str(folder / "overlay.yaml")]  # fmt: skip
+        snakefile, overlay_file = str(ROOT / "Snakefile"), str(folder / "overlay.yaml")
+        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "all", "--cores", "2"]
+        command += ["--snakefile", snakefile, "--directory", name, "--configfile", overlay_file]
         seconds = []
         for _ in range(REPEATS + 1):
             start = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             seconds.append(time.perf_counter() - start)
     first, later = seconds[0], seconds[1:]
-    print(f"dry run of {VIDEOS} videos: first {first:.2f} s (config and code checked), then median "
-          f"{statistics.median(later):.2f} s ({min(later):.2f} to {max(later):.2f}, {REPEATS} repeats); bar 5 s")  # fmt: skip
+    spread = f"{min(later):.2f} to {max(later):.2f}, {REPEATS} repeats"
+    print(f"dry run of {VIDEOS} videos: first {first:.2f} s (config and code are checked), ", end="")
+    print(f"then median {statistics.median(later):.2f} s ({spread}); bar 5 s")
 
 
 if __name__ == "__main__":

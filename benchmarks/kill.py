@@ -2,7 +2,8 @@
 
     python benchmarks/kill.py [--kills 10] [--seed 0]
 
-Odd kills hit the training process, even ones Snakemake itself. After each the documented rerun follows (`--unlock`, then
+Odd kills hit the training process, even ones Snakemake itself. After each the documented rerun follows (`--unlock`,
+then
 `--rerun-incomplete`). Checked every time: the weights are those of an undisturbed run, and nothing that the killed run
 started is still alive when the rerun begins to train.
 """
