@@ -19,8 +19,22 @@ from pathlib import Path
 from framecast.files import digest
 
 PACKAGE = "framecast"
-# Code that reports on work and never enters a result; an edit there re-runs nothing.
-NEUTRAL = {"framecast.progress", "framecast.provenance", "framecast.lifeline"}
+# Code that reports, guards or looks things up and never enters a result; an edit there re-runs nothing. The config's values
+# are in the parameters themselves.
+NEUTRAL = {
+    f"{PACKAGE}.{name}"
+    for name in (
+        "components",
+        "config",
+        "devices",
+        "lifeline",
+        "locks",
+        "progress",
+        "provenance",
+        "tracking",
+        "validation",
+    )
+}
 SOURCE = Path(__file__).resolve().parents[1]
 
 
