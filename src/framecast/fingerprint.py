@@ -19,8 +19,8 @@ from pathlib import Path
 from framecast.files import digest
 
 PACKAGE = "framecast"
-# Code that reports, guards or looks things up and never enters a result; an edit there re-runs nothing. The config's values
-# are in the parameters themselves.
+# Code that reports, guards or looks things up and never enters a result; an edit there re-runs nothing. Values of the
+# config are in the parameters themselves.
 NEUTRAL = {
     f"{PACKAGE}.{name}"
     for name in (
