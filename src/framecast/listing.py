@@ -1,8 +1,8 @@
 """The files of a folder of videos, listed once by the main process.
 
-A video's id is its path below the folder, with `/` between folders and with its suffix, so that `a.mp4` and `a.avi` are
-two videos. Names that are not valid UTF-8 enter tables with their bytes written as `\\xe9`; the index rejects such files
-and says why.
+A video's id is its path below the folder, with `/` between folders and with its suffix, so that `a.mp4` and `a.avi`
+are two videos. Names that are not valid UTF-8 enter tables with their bytes written as `\\xe9`; the index rejects such
+files and says why.
 """
 
 from __future__ import annotations
