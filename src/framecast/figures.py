@@ -1,7 +1,7 @@
 """Figures as SVG for pages or PNG for files, drawn without a display; they know labels and numbers, no tasks.
 
-Text and lines are drawn in one ink colour that becomes `currentColor` in SVG, so that a page's light or dark theme decides it.
-Colours of experiments are those of Okabe and Ito, told apart with any kind of colour vision.
+Text and lines are drawn in one ink colour that becomes `currentColor` in SVG, so that a page's light or dark theme
+decides it. Colours of experiments are those of Okabe and Ito, told apart with any kind of colour vision.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,11 +26,12 @@ QUIET = "#8a9099"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 TRIVIAL = QUIET
 OUTCOME = {"better": "#1a8f4c", "worse": "#d1383d", "open": QUIET}
-WIDTH = 7.4  # inches of 72 points
+WIDTH = 5.6  # inches of 72 points; two figures stand side by side on a page
+WIDE = 7.6
 POINTS = 400  # dots drawn of a distribution; more hide each other
-CURVE_COLUMNS = ["step", "kind", "quantity", "value"]
+CURVE_COLUMNS = ["step", "split", "quantity", "value"]
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -100,9 +102,7 @@ class Curve:
 def colours(experiments: Sequence[str], trivial: Sequence[str] | set[str] = ()) -> dict[str, str]:
     """experiment → colour: grey for trivial baselines, the palette in order for the others."""
     trained = [name for name in experiments if name not in trivial]
-    return {
-        name: TRIVIAL if name in trivial else PALETTE[trained.index(name) % len(PALETTE)] for name in experiments
-    }
+    return {name: TRIVIAL if name in trivial else PALETTE[trained.index(name) % len(PALETTE)] for name in experiments}
 
 
 def means(rows: Sequence[Mean], axis: str, baseline: str | None = None, kind: str = "svg") -> bytes:
@@ -162,9 +162,9 @@ def distributions(rows: Sequence[Distribution], axis: str, kind: str = "svg") ->
 
 
 def curves(rows: Sequence[Curve], axis: str, kind: str = "svg") -> bytes:
-    """Learning curves: each seed a thin line, the mean over the seeds' common steps a thick one, its best step a dot."""
+    """Learning curves: each seed a thin line, the mean over the steps that all seeds have a thick one."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        figure = Figure(figsize=(WIDE, 3.2), layout="constrained")
         axes = figure.subplots()
         drawn = []
         for row in rows:
@@ -172,21 +172,21 @@ def curves(rows: Sequence[Curve], axis: str, kind: str = "svg") -> bytes:
                 axes.plot(steps, values, color=row.colour, linewidth=0.7, alpha=0.45)
                 drawn.append(np.asarray(values))
             steps, mean = _mean_curve(row)
-            axes.plot(steps, mean, color=row.colour, linewidth=2, label=row.label, marker="o", markersize=2.5)
+            axes.plot(steps, mean, color=row.colour, linewidth=2, label=_plain(row.label), marker="o", markersize=2.5)
         if drawn and all((values > 0).all() for values in drawn) and _wide(np.concatenate(drawn)):
             axes.set_yscale("log")
         axes.set_xlabel("training step")
-        axes.set_ylabel(axis)
+        axes.set_ylabel(_plain(axis, 50))
         axes.grid(True)
         if rows:
             figure.legend(loc="outside right upper")
         return _render(figure, kind)
 
 
-def read_curve(path: str | Path, kind: str, quantity: str) -> tuple[np.ndarray, np.ndarray]:
+def read_curve(path: str | Path, split: str, quantity: str) -> tuple[np.ndarray, np.ndarray]:
     """(steps, values) of one quantity of a curve.csv; empty where it was not logged."""
     table = pd.read_csv(path, usecols=CURVE_COLUMNS)
-    rows = table[(table["kind"] == kind) & (table["quantity"] == quantity)].sort_values("step")
+    rows = table[(table["split"] == split) & (table["quantity"] == quantity)].sort_values("step")
     return rows["step"].to_numpy(), rows["value"].to_numpy(float)
 
 
@@ -200,13 +200,13 @@ def _label_rows(axes: Axes, labels: Sequence[str], axis: str) -> None:
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(_plain(axis))
+    axes.set_xlabel(_plain(axis, 80))
     axes.grid(True, axis="x")
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, longest: int = 32) -> str:
     """Text that matplotlib does not read as mathematics, short enough for a margin."""
-    short = text if len(text) <= 42 else text[:40] + "…"
+    short = text if len(text) <= longest else text[: longest - 1] + "…"
     return short.replace("$", r"\$")
 
 

@@ -1,7 +1,7 @@
 """What the workbook and the report both show, read once from files: comparisons, runs, scores, data.
 
-Nothing here knows a task: experiments are grouped by equal task and data, because only those share samples, and the trivial
-baselines among them (networks with nothing to train) are named from the runs' records.
+Nothing here knows a task: experiments are grouped by equal task and data, because only those share samples, and the
+trivial baselines among them (networks with nothing to train) are named from the runs' records.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from framecast import figures
 from framecast.files import canonical, read_json
 from framecast.metrics import METRICS
 from framecast.statistics import COLUMNS, level, read_scores
@@ -74,7 +75,7 @@ class Run:
     @property
     def spec(self) -> dict[str, Any]:
         """The resolved experiment; empty where the record has none."""
-        return self.record.get("spec") or self.record.get("identity", {}).get("spec") or {}
+        return self.record.get("spec") or {}
 
     @property
     def trivial(self) -> bool:
@@ -115,6 +116,12 @@ class Summary:
 
     def group_of(self, experiment: str) -> Group | None:
         return next((group for group in self.groups if experiment in group.experiments), None)
+
+    def colours(self, experiments: Sequence[str]) -> dict[str, str]:
+        """experiment → colour, the same wherever it is drawn."""
+        group = self.group_of(experiments[0]) if experiments else None
+        found = figures.colours(group.experiments if group else list(experiments), self.trivial)
+        return {name: found.get(name, figures.TRIVIAL) for name in experiments}
 
     def level(self, experiment: str, split: str, metric: str) -> dict[str, Any] | None:
         return self.levels.get((experiment, split, metric))
@@ -159,10 +166,8 @@ class Summary:
 
 def _run(folder: Path) -> Run:
     record = read_json(folder / "run.json")
-    spec = record.get("spec") or record.get("identity", {}).get("spec") or {}
-    experiment = record.get("experiment") or spec.get("experiment") or folder.parent.name
-    seed = record.get("seed", spec.get("seed", folder.name.removeprefix("seed_")))
-    return Run(str(experiment), int(seed), folder, record)
+    experiment = (record.get("spec") or {}).get("experiment", folder.parent.name)
+    return Run(experiment, int(record.get("seed", folder.name.removeprefix("seed_"))), folder, record)
 
 
 def _categorical(scores: pd.DataFrame) -> pd.DataFrame:
@@ -173,9 +178,10 @@ def _categorical(scores: pd.DataFrame) -> pd.DataFrame:
 def _levels(scores: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
     """(experiment, split, metric) → `statistics.level`, for metrics that exist and values that are finite."""
     groups = scores.groupby(["experiment", "split", "metric"], observed=True, sort=False)
+    found = {(str(key[0]), str(key[1]), str(key[2])): rows for key, rows in groups}
     return {
         key: level(rows, METRICS[key[2]], ALPHA)
-        for key, rows in groups
+        for key, rows in found.items()
         if key[2] in METRICS and np.isfinite(rows["value"]).all()
     }
 
@@ -189,9 +195,7 @@ def _groups(scores: pd.DataFrame, runs: Sequence[Run]) -> list[Group]:
     for experiment in [*(one for one in tasks if one in data), *(one for one in data if one not in tasks)]:
         found.setdefault((data[experiment], canonical(tasks.get(experiment, {}))), []).append(experiment)
     titles = _group_titles([(key[0], tasks.get(members[0], {})) for key, members in found.items()])
-    return [
-        Group(title, key[0], members) for title, (key, members) in zip(titles, found.items(), strict=True)
-    ]
+    return [Group(title, key[0], members) for title, (key, members) in zip(titles, found.items(), strict=True)]
 
 
 def _group_titles(groups: list[tuple[str, dict[str, Any]]]) -> list[str]:
@@ -238,16 +242,17 @@ def by_how_much(result: Mapping[str, Any]) -> str:
     direction = "lower" if result["difference"] < 0 else "higher"
     if metric.better == "lower" and metric.reducer == "mean" and result["relative_change"] is not None:
         return f"{percent(result['relative_change'])} {direction}"
-    size = number(abs(result["difference"]), 3)
-    return f"{size} {metric.unit} {direction}".replace("  ", " ") if result["difference"] else "equal"
+    said = metric.unit.lower() in metric.title.lower()  # the title says what is counted
+    size = number(abs(result["difference"]), 3) + ("" if said else f" {metric.unit}")
+    return f"{size} {direction}" if result["difference"] else "equal"
 
 
-def seeds_text(result: Mapping[str, Any]) -> str:
-    """How many seeds stand on each side."""
-    sides = result["treatment_seeds"], result["baseline_seeds"]
-    if sides[0] == sides[1]:
-        return f"{sides[0]} seed" + ("s" if sides[0] > 1 else "")
-    return f"{sides[0]} against {sides[1]} seed" + ("s" if sides[1] > 1 else "")
+def seeds_text(results: Sequence[Mapping[str, Any]]) -> str:
+    """How many seeds stand on each side: `3 seeds`, `3 seeds against 1`, `1–3 seeds against 1`."""
+    sides = [sorted({one[f"{side}_seeds"] for one in results}) for side in ("treatment", "baseline")]
+    texts = [f"{side[0]}" if len(side) == 1 else f"{side[0]}–{side[-1]}" for side in sides]
+    seeds = f"{texts[0]} seed" + ("" if texts[0] == "1" else "s")
+    return seeds if texts[0] == texts[1] else f"{seeds} against {texts[1]}"
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:

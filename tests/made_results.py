@@ -1,0 +1,174 @@
+"""Results as the workflow leaves them, made up: seven experiments, two gaps, three seeds, 24 videos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from framecast import statistics
+from framecast.summary import DataFiles, Gallery, ReportInputs
+
+MODELS = {  # squared error relative to copying
+    "copy_last": 1.0, "mean": 1.9, "linear": 1.22, "lstm": 0.81, "gru": 0.78, "gru_1024": 0.72, "tmdn": 0.63,
+}  # fmt: skip
+TITLES = {
+    "copy_last": "Copy last", "mean": "Mean of the history", "linear": "Linear extrapolation", "lstm": "LSTM",
+    "gru": "GRU", "gru_1024": "GRU-1024", "tmdn": "TMDN",
+}  # fmt: skip
+TRIVIAL = ("copy_last", "mean", "linear")
+SELECT = "select"
+
+
+def make(
+    folder: Path, videos: int = 24, windows: int = 9, seeds: int = 3, gaps: tuple[int, ...] = (1, 5)
+) -> ReportInputs:
+    """Write everything below `folder` and return what the workbook and the report read."""
+    scores, runs, titles = [], [], {}
+    for gap in gaps:
+        for model, factor in MODELS.items():
+            experiment = f"{model}_gap{gap}"
+            titles[experiment] = f"{TITLES[model]}, +{gap}"
+            for seed in range(1 if model in TRIVIAL else seeds):
+                run = folder / "runs" / experiment / f"seed_{seed}"
+                _run(run, experiment, model, gap, seed)
+                _scores(run / "scores", experiment, model, factor, gap, seed, videos, windows)
+                runs.append(run)
+                scores.append(run / "scores" / "test.csv")
+    return ReportInputs(
+        comparisons=_comparisons(folder, scores, gaps),
+        scores=scores,
+        runs=runs,
+        data={"world": _data(folder / "data" / "world", videos)},
+        probes=[_probe(folder / "data" / "world" / "probes" / "tiny.json")],
+        galleries=[_picture(folder / "data" / "world" / "contact_sheets" / "square_96.png")],
+        titles=titles,
+        units={"world": "video"},
+        config=json.dumps({"run": {"comparisons": ["tmdn_against_gru"]}, "note": "<b>not bold</b>"}, indent=1),
+    )
+
+
+def _run(folder: Path, experiment: str, model: str, gap: int, seed: int) -> None:
+    trained = model not in TRIVIAL
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng([seed, gap, len(model)])
+    steps = np.arange(0, 2001, 100)
+    if trained:
+        floor = MODELS[model] * 0.02 * gap**0.7
+        select = floor * (1 + 1.2 * np.exp(-steps / 350) + rng.normal(0, 0.02, len(steps)) + (steps / 9000) ** 2)
+        rows = [(int(s), split, "mse", float(v * f), 1e-3) for split, f in ((SELECT, 1), ("train", 0.9))
+                for s, v in zip(steps, select, strict=True)]  # fmt: skip
+    else:
+        rows = []
+    columns = ["step", "split", "quantity", "value", "learning_rate"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "curve.csv", index=False)
+    record = {
+        "spec": {
+            "experiment": experiment, "data": "world", "select": SELECT,
+            "task": {"name": "embedding", "gap": gap, "history": 30, "encoder": "tiny"},
+            "model": {"name": model}, "budget": {"steps": 2000 if trained else 0}, "init": None,
+        },
+        "seed": seed, "identity": "8f3a" * 16, "parameters": 1_842_176 if trained else 0, "steps": 2000 if trained else 0,
+        "best_step": 1700 if trained else 0, "learning_rate": 1e-3, "monitor": "mse", "device": "cpu", "seconds": 141.2,
+        "git": {"commit": "3f6c1a9be2d04c5b8a77e1f0c2d9b6a4e5f80912", "changed": False},
+        "versions": {"python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6"},
+        "machine": {"system": "Linux 6.1", "processor": "Some CPU", "cores": 2, "memory_gib": 23.4},
+        "time": "2026-11-20T12:00:00+00:00",
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def _scores(
+    folder: Path, experiment: str, model: str, factor: float, gap: int, seed: int, videos: int, windows: int
+) -> None:
+    difficulty = np.random.default_rng(gap).lognormal(-4, 0.5, (videos, 1)) * gap**0.7
+    window = np.random.default_rng([gap, 1]).lognormal(0, 0.35, (videos, windows))
+    own = np.random.default_rng([gap, len(experiment), seed])
+    taste = np.random.default_rng([gap, len(experiment)]).lognormal(0, 0.12, (videos, 1))
+    mse = factor * difficulty * window * taste * own.lognormal(0, 0.08, (videos, windows)) * (1 + 0.02 * seed)
+    values = {
+        "mse": mse,
+        "cosine": 1 - mse * 2,
+        "rank_video": np.maximum(1, np.round(mse * 150)),
+        "rank_all": np.maximum(1, np.round(mse * 700)),
+    }
+    if model == "tmdn":
+        values["mse_best"] = mse * 0.8
+    parts = []
+    for metric, block in values.items():
+        video, place = np.indices(block.shape).reshape(2, -1)
+        names = [f"move/clip_{index:03d}.mp4" for index in video]
+        parts.append(pd.DataFrame({
+            "experiment": experiment, "data": "world", "split": "test", "seed": seed,
+            "sample_id": [f"{name}#{30 + at}" for name, at in zip(names, place, strict=True)],
+            "unit": names, "metric": metric, "value": block.ravel(),
+        }))  # fmt: skip
+    folder.mkdir()
+    pd.concat(parts)[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
+    facts = {"experiment": experiment, "split": "test", "seed": seed, "facts": {"gallery": f"g{gap}"}}
+    (folder / "test.json").write_text(json.dumps(facts))
+
+
+def _comparisons(folder: Path, scores: list[Path], gaps: tuple[int, ...]) -> list[Path]:
+    paths = []
+    for gap in gaps:
+        for name, title, baseline, treatments in (
+            ("tmdn_against_gru", "TMDN against GRU-1024", "gru_1024", ["tmdn", "gru"]),
+            (
+                "beyond_copying",
+                "Better than copying?",
+                "copy_last",
+                ["mean", "linear", "lstm", "gru", "gru_1024", "tmdn"],
+            ),
+        ):
+            entry = {
+                "title": f"{title} ({gap} ahead)", "baseline": f"{baseline}_gap{gap}",
+                "treatments": [f"{one}_gap{gap}" for one in treatments], "splits": ["test"],
+                "metrics": ["mse", "cosine", "rank_all", *(["mse_best"] if name.startswith("tmdn") else [])],
+                "alpha": 0.05, "select": SELECT,
+            }  # fmt: skip
+            paths.append(folder / "comparisons" / f"{name}_{gap}.json")
+            facts = [path.with_suffix(".json") for path in scores]
+            statistics.compare_files(paths[-1].stem, entry, scores, facts, paths[-1])
+    return paths
+
+
+def _data(folder: Path, videos: int) -> DataFiles:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    count = videos * 7
+    frames = rng.integers(44, 65, count)
+    pd.DataFrame({
+        "video_id": [f"move/clip_{index:03d}.mp4" for index in range(count)], "status": ["ok"] * (count - 1) + ["damaged"],
+        "frames": frames, "fps": 12.0, "duration": frames / 12, "width": 96, "height": 64,
+    }).to_parquet(folder / "index.parquet")  # fmt: skip
+    pd.DataFrame({
+        "path": ["broken/empty.mp4", "=cmd|'/c calc'!A1.mp4", "broken/<script>.avi"],
+        "reason": ["the file is empty", "no video stream", "no frame could be decoded: Invalid data"],
+    }).to_csv(folder / "rejected.csv", index=False)  # fmt: skip
+    splits = {"train": count - 2 * videos, "select": videos, "test": videos}
+    report = {
+        "videos": splits, "frames": {split: 54 * n for split, n in splits.items()}, "units": splits,
+        "classes": dict.fromkeys(splits, 6), "leakage": {"equal_files": [], "groups": []},
+    }  # fmt: skip
+    (folder / "splits.json").write_text(json.dumps(report))
+    return DataFiles(folder / "index.parquet", folder / "rejected.csv", folder / "splits.json")
+
+
+def _probe(path: Path) -> Path:
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        json.dumps({"position": {"r2": 0.93, "error": 4.1}, "velocity": {"r2": 0.41, "error": 1.7}, "n": 612})
+    )
+    return path
+
+
+def _picture(path: Path) -> Gallery:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True)
+    ramp = np.linspace(0, 255, 96 * 6, dtype=np.uint8)
+    Image.fromarray(np.broadcast_to(ramp[None, :, None], (64, 96 * 6, 3)).copy()).save(path)
+    return Gallery(path, "Frames of world: square_96")
