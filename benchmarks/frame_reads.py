@@ -107,7 +107,7 @@ def store(work: Path, videos: list[np.ndarray]) -> list[Side]:
                 writer.start(str(number))
                 for index, frame in enumerate(video):
                     writer.append({"frames_224": frame}, index / 30, index)
-            writer.finish("", {})
+            writer.finish({})
 
     cost = written(folder, write, sum(map(len, videos)))
     frames = Frames([folder], "frames_224")
@@ -266,7 +266,7 @@ def small_batches(work: Path) -> None:
             writer.start(str(number))
             for index in range(50):
                 writer.append({"frames_64": frame}, index / 12, index)
-        writer.finish("", {})
+        writer.finish({})
     frames, draw, times = Frames([folder], "frames_64"), np.random.default_rng(1), []
     for _ in range(500):
         items = [

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import av
 import pandas as pd
 
-from framecast import progress, provenance, video
-from framecast.files import canonical, digest, file_digest, replacing
+from framecast import __version__, progress, video
+from framecast.files import file_digest, replacing
 from framecast.stores.frames import FrameWriter
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -58,9 +58,8 @@ def extract(index: Path, frame_set: dict[str, Any], out: Path) -> None:
             _check_unchanged(item)
             writer.start(item.video_id)
             _write_frames(item, frame_set, writer)
-        decoder = decoder_versions()
-        identity = digest(canonical(frame_set), canonical(decoder), *(part for item in videos for part in item[::2]))
-        writer.finish(identity, {**provenance.record(), "decoder": decoder, "index": file_digest(index)})
+        # No time, machine or commit here: the same videos give the same store, byte for byte.
+        writer.finish({"framecast": __version__, "decoder": decoder_versions()})
 
 
 def usable(index: Path) -> list[Video]:
@@ -88,19 +87,22 @@ def _check_unchanged(item: Video) -> None:
 def _write_frames(item: Video, frame_set: dict[str, Any], writer: FrameWriter) -> None:
     sizes = {name: (height, width) for name, (height, width) in frame_set["views"].items()}
     decoded = 0
-    for frame in video.decode(item.path, sizes, frame_set["resize"], frame_set["fps"]):
-        if frame.index >= item.frames:
-            raise _miscount(item, f"more than {item.frames}")
-        writer.append(frame.views, frame.seconds, frame.index)
-        decoded += 1
+    try:
+        for frame in video.decode(item.path, sizes, frame_set["resize"], frame_set["fps"]):
+            if frame.index >= item.frames:
+                raise _miscount(item, f"more than {item.frames}")
+            writer.append(frame.views, frame.seconds, frame.index)
+            decoded += 1
+    except (video.VideoError, av.FFmpegError) as error:
+        raise _miscount(item, f"{decoded}, and then fails ({error})") from error
     if decoded == 0 or (frame_set["fps"] is None and decoded != item.frames):
         raise _miscount(item, str(decoded))
 
 
 def _miscount(item: Video, decoded: str) -> ChangedVideo:
     return ChangedVideo(
-        f"video {item.video_id!r} decodes to {decoded} frames, {item.frames} when it was indexed: {item.path}; was it "
-        "indexed by another version of PyAV? Delete its bucket's index and run again"
+        f"video {item.video_id!r} decodes to {decoded}, but to {item.frames} frames when it was indexed: {item.path}; "
+        "was that another version of PyAV? Delete its bucket's index and run again"
     )
 
 

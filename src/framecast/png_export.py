@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -12,55 +11,40 @@ from framecast.files import replacing
 from framecast.stores.frames import FrameStore
 
 COMPRESSION = 1
-"""zlib level: about a third of the time of Pillow's 6, files a tenth larger. The pixels are the same."""
+"""zlib's level. The pixels are the same at every level; this one is the fastest."""
 
 
-def export(folders: Sequence[Path], view: str, out: Path, video_ids: Sequence[str] | None = None) -> list[Path]:
-    """Write the frames of one view as PNG files, losslessly.
+def export_png(folder: Path, view: str, out: Path) -> list[Path]:
+    """Write the frames of one view of a frame store as PNG files, losslessly.
 
     Args:
-        folders: Frame stores of one frame set, one a bucket.
-        view: View of the frame set.
-        out: Folder that gets `frames_{size}/{video}/00000.png …`; size is the side of a square view, or
-            `{height}x{width}`. A video's folder is written whole or not at all; one that exists is replaced.
-        video_ids: The videos; None takes all.
+        folder: A bucket's frame store.
+        view: View of its frame set.
+        out: Folder that gets `frames_{size}/{video}/00000.png …`, numbered as in the store; size is the side of a
+            square view, else `{height}x{width}`. An id with `/` gives nested folders. A video's folder is written whole
+            or not at all, in place of the one that was there.
 
     Returns:
         The videos' folders.
 
     Raises:
-        KeyError: a video or the view is not there.
-        ValueError: a video id would lead out of `out`.
+        KeyError: the store has no such view.
+        ValueError: the folder is no frame store, or a video id leads out of `out`.
     """
-    stores = [FrameStore(folder) for folder in folders]
-    found = {video_id: store for store in stores for video_id in store.video_ids}
-    wanted = list(found) if video_ids is None else list(video_ids)
-    missing = [video_id for video_id in wanted if video_id not in found]
-    if missing:
-        raise KeyError(
-            f"no video {missing[0]!r} among {len(found)} in the frame stores ({len(missing)} asked for are missing)"
-        )
-    return [
-        _export_video(found[video_id], view, video_id, out)
-        for video_id in progress.track(wanted, "export", unit="video")
-    ]
+    store = FrameStore(folder)
+    height, width, _ = store.view(view).shape
+    root = out / (f"frames_{height}" if height == width else f"frames_{height}x{width}")
+    videos = progress.track(store.video_ids, f"export {folder.name}", len(store.video_ids), "video")
+    return [_export_video(store, view, video_id, root) for video_id in videos]
 
 
-def video_folder(out: Path, size: tuple[int, int], video_id: str) -> Path:
-    """Where the frames of one video go. An id with `/` becomes nested folders, as its file was."""
+def _export_video(store: FrameStore, view: str, video_id: str, root: Path) -> Path:
     parts = PurePosixPath(video_id)
     if parts.is_absolute() or ".." in parts.parts or not parts.parts:
-        raise ValueError(f"video id {video_id!r} leads out of the folder {out}")
-    height, width = size
-    return out / (f"frames_{height}" if height == width else f"frames_{height}x{width}") / parts
-
-
-def _export_video(store: FrameStore, view: str, video_id: str, out: Path) -> Path:
-    height, width, _ = store.view(view).shape
-    target = video_folder(out, (height, width), video_id)
-    with replacing(target) as folder:
-        folder.mkdir()
+        raise ValueError(f"video id {video_id!r} leads out of the folder {root}: rename the video")
+    with replacing(root / parts) as target:
+        target.mkdir()
         for index in range(store.count(video_id)):
             frame = store.read(view, video_id, index, index + 1)[0]
-            Image.fromarray(frame).save(folder / f"{index:05d}.png", compress_level=COMPRESSION)
-    return target
+            Image.fromarray(frame).save(target / f"{index:05d}.png", compress_level=COMPRESSION)
+    return root / parts

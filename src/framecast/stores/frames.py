@@ -17,7 +17,9 @@ workers of a data loader need, where tensorstore aborts the process. docs/stores
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from io import FileIO
 from pathlib import Path
@@ -27,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from framecast.files import read_json, write_json
+from framecast.files import canonical, digest, read_json, write_json
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses others."""
@@ -37,6 +39,9 @@ SHARD_FRAMES = 4096
 """Most frames in one shard. A shard ends with 16 bytes for each frame it has room for, so 64 KiB at most."""
 OPEN_SHARDS = 128
 """Most shards one reader keeps open; a process may usually open 1024 files."""
+IDENTITY_EVERY = 32
+"""Every which frame's pixels enter a store's identity, beside all video ids and times and the frame set. What changes
+pixels (files, decoder, code) changes them all along a video; hashing every frame would cost a tenth of extraction."""
 ABSENT = np.iinfo(np.uint64).max
 """What a Zarr shard index holds where there is no chunk."""
 
@@ -146,6 +151,7 @@ class FrameWriter:
         self._offsets: list[int] = []
         self._seconds: list[float] = []
         self._source: list[int] = []
+        self._identity = hashlib.sha256(canonical(frame_set).encode())
         (folder / "views").mkdir(parents=True)
         self._views = {name: ViewWriter(folder / "views" / name, *size) for name, size in frame_set["views"].items()}
 
@@ -162,21 +168,21 @@ class FrameWriter:
         """The frames that follow belong to this video."""
         self._videos.append(video_id)
         self._offsets.append(len(self._seconds))
+        self._identity.update(digest(video_id).encode())
 
     def append(self, views: dict[str, np.ndarray], seconds: float, source: int) -> None:
         """Add one frame in all views (uint8 [H, W, 3] each), shown at `seconds`, frame number `source` of its video."""
+        known = len(self._seconds) % IDENTITY_EVERY == 0
         for name, writer in self._views.items():
             writer.append(views[name])
+            if known:
+                self._identity.update(np.ascontiguousarray(views[name]).data)
+        self._identity.update(struct.pack("<dq", seconds, source))
         self._seconds.append(seconds)
         self._source.append(source)
 
-    def finish(self, identity: str, provenance: dict[str, Any]) -> None:
-        """Write tables and metadata.
-
-        Args:
-            identity: Digest of everything that the frames depend on; equal identities mean equal frames.
-            provenance: What else the store should say about itself (JSON).
-        """
+    def finish(self, provenance: dict[str, Any]) -> None:
+        """Write tables and metadata; `provenance` (JSON) is what else the store should say about itself."""
         for view in self._views.values():
             view.finish()
         total = len(self._seconds)
@@ -190,7 +196,7 @@ class FrameWriter:
         pd.DataFrame(times).to_parquet(self.folder / "timestamps.parquet", index=False)
         write_json(self.folder / "views" / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": {}})
         counts = {"videos": len(self._videos), "frames": total}
-        head = {"format": FORMAT, "identity": identity, "frame_set": self.frame_set, **counts}
+        head = {"format": FORMAT, "identity": self._identity.hexdigest(), "frame_set": self.frame_set, **counts}
         write_json(self.folder / "store.json", {**head, "provenance": provenance})
 
 
