@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _index(options: argparse.Namespace) -> int:
     from framecast.index import index_folder
 
-    index_folder(options.folder, options.out, options.timeout)
+    print(index_folder(options.folder, options.out, options.timeout))
     return 0
 
 
