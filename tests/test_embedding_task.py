@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
+from framecast import prediction, training
+from framecast.config import Budget, Settings
+from framecast.files import read_json
 from framecast.models import copy_last, linear, mean, recurrent, tmdn
 from framecast.seeding import torch_generator
 from framecast.stores import Stores
@@ -363,3 +366,30 @@ def test_preview_is_a_picture():
     batch = everything(toy())
     picture = task.preview({"prediction": batch["window"][:, 0]}, batch)
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 and picture.std() > 0
+
+
+# --- through the real thing ------------------------------------------------------------------------------------------
+
+
+def test_trains_predicts_and_scores(stores, tmp_path):
+    """From a cache to rows: TMDN for a few steps, mean of K; the table has every sample once a metric."""
+    samples = pd.read_parquet(stores.samples)
+    samples.loc[samples.video_id == "v0", "split"] = "select"
+    samples.to_parquet(stores.samples)
+    budget = Budget(steps=4, batch=4, evaluate_every=2, monitor="mse", ema=0.5).model_dump(mode="json")
+    spec = {
+        "experiment": "toy", "seed": 3, "data": "toys", "select": "select", "init": None, "fingerprint": "f",
+        "task": {"name": "embedding", **CONFIG}, "model": {"name": "tmdn", **TMDN.model_dump(mode="json")},
+        "budget": budget,
+    }  # fmt: skip
+    settings = Settings(device="cpu", tensorboard=False).model_dump(mode="json")
+    run = tmp_path / "run"
+    out = {"model": run / "model.safetensors", "run": run / "run.json", "curve": run / "curve.csv"}
+    training.train(spec, stores, None, None, out, tmp_path / "work", settings)
+    spec["inference"] = DRAW
+    prediction.predict(spec, run, stores, "test", tmp_path / "p.h5", settings)
+    prediction.score(spec, tmp_path / "p.h5", stores, "test", tmp_path / "test.csv", tmp_path / "test.json")
+    rows = pd.read_csv(tmp_path / "test.csv")
+    assert sorted(set(rows.sample_id)) == ["v2#7", "v2#8"] and set(rows.unit) == {"b"}
+    assert sorted(set(rows.metric)) == ["cosine", "mse", "mse_best", "rank_all", "rank_video"]
+    assert len(rows) == 10 and read_json(tmp_path / "test.json")["short_videos"] == 1
