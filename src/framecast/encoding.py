@@ -1,0 +1,136 @@
+"""Frames → embeddings: one pass over a bucket's frame store, the reader and the writer beside the network's work."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from framecast import devices, files, progress, provenance
+from framecast.stores.embeddings import EmbeddingWriter
+from framecast.stores.frames import FrameStore
+
+if TYPE_CHECKING:
+    from framecast.encoders._image import ImageEncoder
+
+T = TypeVar("T")
+SCIENTIFIC = ("kind", "hub", "revision", "experiment", "seed", "frames", "view", "pool", "precision", "store")
+"""Keys of an encoder's config that decide the numbers; `batch` is not one."""
+AHEAD = 3
+"""Batches that are read while the network works on one."""
+
+
+def encode(frames: Path, encoder: dict[str, Any], weights: str, out: Path, device: str) -> None:
+    """Encode every frame of one bucket.
+
+    Args:
+        frames: The bucket's frame store.
+        encoder: An entry of the config's `encoders`.
+        weights: Hub name, or a folder in the hub's format.
+        out: HDF5 file that is written (`framecast.stores.embeddings`), whole or not at all.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        WeightsError: the weights cannot be used.
+        ValueError: the view does not suit the network, or an embedding is not finite.
+        OutOfMemory: names the keys to change.
+    """
+    device = devices.choose(device)
+    store = FrameStore(frames)
+    network = load(encoder, weights).to(device)
+    network.check_size(*store.view(encoder["view"]).shape[:2])
+    counts = [store.count(video_id) for video_id in store.video_ids]
+    keys = {"encoders.batch": encoder["batch"], "encoders.precision": encoder["precision"], "encoders.view": encoder["view"]}
+    settings = {key: encoder.get(key) for key in SCIENTIFIC}
+    with (
+        files.replacing(out) as temporary,
+        EmbeddingWriter(temporary, store.video_ids, counts, network.width, encoder["store"]) as writer,
+        devices.memory_advice(keys, device),
+    ):
+        batches = frame_batches(store, encoder["view"], encoder["batch"])
+        total = -(-sum(counts) // encoder["batch"])
+        embedded = embed(network, prefetched(batches, AHEAD), encoder["precision"], device)
+        for rows in progress.track(embedded, f"encode {frames.name}", total, "batch"):
+            writer.append(rows)
+        identity = files.digest(network.identity, files.canonical(settings), files.canonical(store.info["frame_set"]))
+        writer.finish(identity, settings, provenance.record(weights=weights, network=network.identity, device=device))
+
+
+def load(encoder: dict[str, Any], weights: str) -> ImageEncoder:
+    """The encoder of a config entry, from `framecast.encoders.<kind>`."""
+    module = importlib.import_module(f"framecast.encoders.{encoder['kind']}")
+    return module.load(weights, encoder["revision"], encoder["pool"])
+
+
+def frame_batches(store: FrameStore, view: str, size: int) -> Iterator[np.ndarray]:
+    """All frames of a store in order, uint8 [≤ size, H, W, 3]; batches cross the borders of videos."""
+    reader = store.view(view)
+    total = sum(store.count(video_id) for video_id in store.video_ids)
+    for start in range(0, total, size):
+        batch = np.empty((min(size, total - start), *reader.shape), dtype=np.uint8)
+        for row, out in enumerate(batch):
+            reader.read(start + row, out)
+        yield batch
+
+
+def embed(network: ImageEncoder, batches: Iterator[np.ndarray], precision: str, device: str) -> Iterator[np.ndarray]:
+    """Embeddings float32 [B, D] of each batch, in order.
+
+    One batch is in flight: where work is queued on a device, the next is queued before the last one's result is awaited.
+    """
+    import torch
+
+    mixed = torch.autocast(device, getattr(torch, precision)) if precision != "float32" else contextlib.nullcontext()
+    waiting: torch.Tensor | None = None
+    for batch in batches:
+        frames = torch.from_numpy(batch)
+        if device == "cuda":
+            frames = frames.pin_memory()
+        with mixed:
+            following = network.encode(frames.to(device, non_blocking=True))
+        if waiting is not None:
+            yield waiting.cpu().numpy()
+        waiting = following
+    if waiting is not None:
+        yield waiting.cpu().numpy()
+
+
+def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
+    """The same items, produced by a thread that runs up to `ahead` items in front. Its errors are raised here."""
+    results: queue.Queue[tuple[bool, Any]] = queue.Queue(ahead)
+    stopped = threading.Event()
+
+    def work() -> None:
+        try:
+            for item in items:
+                _offer(results, (True, item), stopped)
+                if stopped.is_set():
+                    return
+            _offer(results, (False, None), stopped)
+        except BaseException as error:
+            _offer(results, (False, error), stopped)
+
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (result := results.get())[0]:
+            yield result[1]
+        if result[1] is not None:
+            raise result[1]
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _offer(results: queue.Queue[Any], item: Any, stopped: threading.Event) -> None:
+    """Put an item into a bounded queue, giving up when nobody takes items any more."""
+    while not stopped.is_set():
+        with contextlib.suppress(queue.Full):
+            results.put(item, timeout=0.1)
+            return
