@@ -142,7 +142,7 @@ class Learner:
             f"{name} is {value} at step {step} of {budget.steps}, learning rate {self.rate(step):g} (highest "
             f"{self.peak:g}); lower budget.learning_rate (or the rates of its sweep), lower budget.clip (now "
             f"{budget.clip}), raise budget.warmup (now {budget.warmup:g})"
-            + (f", or take precision bf16 or no (now {budget.precision})" if budget.precision != "no" else "")
+            + (f", or take precision float32 (now {budget.precision})" if budget.precision != "float32" else "")
             + ". Nothing was overwritten."
         )
 

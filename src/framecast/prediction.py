@@ -35,8 +35,8 @@ def predict(
 ) -> None:
     """Predict every sample of a split, in order, with a trained run.
 
-    The generator that the task gets is new for each batch and always has the same seed, (run's seed, "predict"): noise that
-    a task derives from `generator.initial_seed()` and the sample's id does not depend on the batch.
+    The generator that the task gets is new for each batch and always has the same seed, (run's seed, "predict"): noise
+    that a task derives from `generator.initial_seed()` and the sample's id does not depend on the batch.
 
     Args:
         spec: experiment, seed, task, model, data, inference, fingerprint.
@@ -87,11 +87,12 @@ def load_run(run: Path, spec: dict[str, Any] | None = None) -> tuple[dict[str, A
     """
     record = read_json(run / runs.RECORD)
     trained = record["spec"]
-    for key in SAME if spec is not None else ():
-        if trained[key] != spec[key]:
+    wanted = trained if spec is None else spec
+    for key in SAME:
+        if trained[key] != wanted[key]:
             raise ValueError(
-                f"{run} holds another run: its {key} is {_short(trained[key])}, wanted is {_short(spec[key])}; train it again, "
-                "or give the folder of the right run"
+                f"{run} holds another run: its {key} is {_short(trained[key])}, wanted is {_short(wanted[key])}; "
+                "train it again, or give the folder of the right run"
             )
     network = runs.build(trained, record["facts"])
     path = run / runs.WEIGHTS
@@ -116,7 +117,8 @@ def score(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: P
     found = predictions.read(source)
     for key, wanted in (*((key, spec[key]) for key in ("experiment", "seed", "task", "data")), ("split", split)):
         if found.attrs[key] != wanted:
-            raise ValueError(f"{source}: {key} is {_short(found.attrs[key])}, wanted is {_short(wanted)}; predict again")
+            was = _short(found.attrs[key])
+            raise ValueError(f"{source} is another run's: {key} is {was}, wanted is {_short(wanted)}; predict again")
     task = components.load_task(spec["task"]["name"])
     dataset = task.dataset(spec["task"], stores, split)
     with sessions.reproducible(1):
@@ -152,11 +154,11 @@ def _checked(table: pd.DataFrame, found: predictions.Predictions, source: Path) 
         if name not in units:
             raise ValueError(f"{source}: sample {name!r} is scored but was not predicted")
         if units[name] != unit:
-            raise ValueError(f"{source}: sample {name!r} was predicted as of unit {units[name]!r}, scored as of {unit!r}")
+            raise ValueError(f"{source}: sample {name!r} is of unit {units[name]!r}, but scored as of {unit!r}")
         if not math.isfinite(value):
             raise ValueError(
-                f"{source}: {metric} of sample {name!r} is {value}; the predictions are broken or the metric is not defined "
-                "there: look at the run's curve.csv, or let the task leave such samples out"
+                f"{source}: {metric} of sample {name!r} is {value}; the predictions are broken or the metric is not "
+                "defined there: look at the run's curve.csv, or let the task leave such samples out"
             )
     twice, count = Counter((row[0], row[2]) for row in rows).most_common(1)[0] if rows else (("", ""), 0)
     if count != 1:

@@ -15,6 +15,7 @@ from framecast.config import Budget, Settings
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+MIXED = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names → accelerate's
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -48,7 +49,8 @@ def accelerated(budget: Budget, settings: Settings) -> Iterator[Accelerator]:
     device = devices.choose(settings.device)
     check_precision(budget, device)
     with locks.gpu_slot(device) as slot, _environment("ACCELERATE_TORCH_DEVICE", slot if ":" in slot else None):
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=budget.precision)
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=MIXED[budget.precision])
+        torch.set_num_threads(budget.threads)  # for several processes accelerate sets a number of its own
         try:
             yield accelerator
         finally:
@@ -63,7 +65,7 @@ def check_precision(budget: Budget, device: str) -> None:
         ValueError: fp16 on a CPU, which has no arithmetic for it worth the name.
     """
     if budget.precision == "fp16" and device == "cpu":
-        raise ValueError("budget.precision is 'fp16', which needs a GPU, and the device is cpu; take 'bf16' or 'no'")
+        raise ValueError("budget.precision is 'fp16', which needs a GPU; on this CPU take 'bf16' or 'float32'")
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def tune(
     A trial that diverges scores null; of equal scores the smaller rate wins. Finished trials are kept in the work
     folder, and one that was killed goes on from its checkpoint.
 
-    Args: as `train`; out: path of tuned.json, {"learning_rate", "trials": [{"learning_rate", "score", "best_step"}, …]}.
+    Args: as `train`; out: path of tuned.json, {"learning_rate", "trials": [{"learning_rate", "score", …}]}.
 
     Raises:
         Diverged: every trial did.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ ARRAYS = "arrays"
 class Predictions:
     """What a run predicted.
 
-    Attributes: arrays, name → [N, …]; sample_ids and units, N each, in the order of the arrays; attrs, what the file says
-    about itself.
+    Attributes: arrays, name → [N, …]; sample_ids and units, N each, in the order of the arrays; attrs, what the file
+    says about itself.
     """
 
     arrays: dict[str, np.ndarray]
@@ -45,7 +46,7 @@ class Writer:
         """Add the next samples; every array has one row a sample.
 
         Raises:
-            ValueError: other names, shapes or lengths than before, or a sample id that is there already.
+            ValueError: other names, shapes or lengths than before.
         """
         count = len(sample_ids)
         if self.sample_ids and set(arrays) != set(self.group):
@@ -71,8 +72,14 @@ class Writer:
         return dataset
 
     def finish(self, attrs: Mapping[str, Any]) -> None:
-        repeated = sorted({name for name in self.sample_ids if self.sample_ids.count(name) > 1}) if len(
-            set(self.sample_ids)) < len(self.sample_ids) else []  # fmt: skip
+        """Check the ids, and write what the file says about itself.
+
+        Raises:
+            ValueError: no sample, or one that stands twice.
+        """
+        if not self.sample_ids:
+            raise ValueError("there is nothing to predict: the split has no sample")
+        repeated = sorted(name for name, count in Counter(self.sample_ids).items() if count > 1)
         if repeated:
             raise ValueError(f"{len(repeated)} sample ids stand more than once: {', '.join(repeated[:5])}")
         text = h5py.string_dtype()
@@ -86,11 +93,11 @@ class Writer:
 @contextlib.contextmanager
 def writing(path: Path, attrs: Mapping[str, Any]) -> Iterator[Writer]:
     """A writer whose file takes its place when the block ends well, and is removed otherwise."""
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            writer = Writer(file)
-            yield writer
-            writer.finish(attrs)
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        writer = Writer(file)
+        yield writer
+        writer.finish(attrs)
+        file.close()  # before the rename, not after it: a full disk shows here
 
 
 def write(
