@@ -1,0 +1,52 @@
+"""The embedded world's face: which videos there are, and how they come to be files.
+
+A video depends on the world's seed, its id and the source's sizes alone: never on how many videos there are, nor on
+which others are made beside it. `docs/world.md` describes the classes, the files and their trivial baselines.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from framecast.files import replacing
+from framecast.world.actions import ORDER
+
+CLIPS = 2
+"""Clips in one recording group: the same light, floor and stock of objects."""
+
+
+def video_ids(source: dict[str, Any]) -> list[str]:
+    """Ids of a world's videos, `Class/v_Class_g01_c01.mp4` as in UCF-101. More videos add ids at the end."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for number in range(source["videos"]):
+        label = ORDER[number % len(ORDER)]
+        group, clip = divmod(seen[label], CLIPS)
+        seen[label] += 1
+        ids.append(f"{label}/v_{label}_g{group + 1:02d}_c{clip + 1:02d}.mp4")
+    return ids
+
+
+def generate(source: dict[str, Any], video_ids: list[str], out: Path) -> None:
+    """Make some of a world's videos: `out` becomes a folder of their files and of what is true about them.
+
+    Files: `<video_id>` (H.264), labels.parquet, states.parquet, masks.h5, world.json; see `framecast.world.files`. No
+    video at all gives the same tables, empty. Raises ValueError for an id that no world has.
+    """
+    from framecast.world import files  # pandas and the codecs: parsing the workflow needs `video_ids` alone
+
+    with replacing(out) as folder:
+        folder.mkdir()
+        files.write(source, video_ids, folder)
+
+
+def write_folder(source: dict[str, Any], out: Path) -> None:
+    """The whole world as a plain folder for people: as `generate`, and labels.csv beside."""
+    from framecast.world import files
+
+    with replacing(out) as folder:
+        folder.mkdir()
+        files.write(source, video_ids(source), folder)
+        files.labels_as_csv(folder)
