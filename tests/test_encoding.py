@@ -121,7 +121,7 @@ def test_device_that_is_not_there():
     with pytest.raises(ValueError, match="must be one of auto, cpu, cuda, mps"):
         devices.choose("tpu")
     if not torch.backends.mps.is_available():
-        with pytest.raises(ValueError, match="settings.device is 'mps'.*`auto`"):
+        with pytest.raises(ValueError, match=r"settings.device is 'mps'.*`auto`"):
             devices.choose("mps")
 
 

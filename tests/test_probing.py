@@ -1,0 +1,117 @@
+"""The linear probe: finds what is there, finds nothing where nothing is, and leaks nothing from the held-out videos."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from framecast.probing import Ridge, probe, r2
+from framecast.stores.embeddings import EmbeddingWriter
+
+WIDTH, FRAMES = 12, 30
+SPLIT = {video: ("train" if video % 3 else "test") for video in range(24)}
+
+
+def world(folder, embed, videos=range(24)):
+    """A made-up world: one actor that moves evenly, one object at rest; `embed` gives the embeddings of its path."""
+    generator = np.random.default_rng(3)
+    paths = {f"v{video:02d}": _path(generator) for video in videos}
+    rows = [
+        {"video_id": name, "frame": frame, "object": number, "role": role, "column": column, "row": row}
+        for name, path in paths.items()
+        for frame, place in enumerate(path)
+        for number, (role, (column, row)) in enumerate([("actor", place), ("bystander", (20.0, 10.0))])
+    ]
+    (folder / "labels").mkdir()
+    pd.DataFrame(rows).to_parquet(folder / "labels" / "states.parquet")
+    samples = {"video_id": list(paths), "split": [SPLIT[int(name[1:])] for name in paths]}
+    pd.DataFrame(samples).to_parquet(folder / "samples.parquet")
+    with EmbeddingWriter(folder / "e.h5", list(paths), [FRAMES] * len(paths), WIDTH, "float32") as writer:
+        for path in paths.values():
+            writer.append(embed(path).astype(np.float32))
+        writer.finish("one", {"kind": "dino"}, {})
+    probe([folder / "e.h5"], [folder / "labels"], folder / "samples.parquet", folder / "out.json")
+    return json.loads((folder / "out.json").read_text())
+
+
+def _path(generator):
+    start, speed = generator.uniform(0, 400, 2), generator.normal(0, 1.5, 2)
+    return start + speed * np.arange(FRAMES)[:, None]
+
+
+def mixed(path):
+    """Position, linearly mixed into all dimensions, with a constant one."""
+    mixing = np.random.default_rng(0).normal(size=(2, WIDTH))
+    mixing[:, 0] = 0
+    return path @ mixing + 3
+
+
+def test_finds_what_is_linear(tmp_path):
+    found = world(tmp_path, mixed)["test"]
+    for target in ("actor", "scene"):
+        assert min(found[target]["position"]["r2"]) > 0.999
+        assert min(found[target]["velocity_from_two"]["r2"]) > 0.99
+    assert max(found["actor"]["velocity_from_one_control"]["r2"]) < 0.5
+    assert found["actor"]["position"]["error"][0] < 2 < found["actor"]["position"]["error_of_the_mean"][0]
+
+
+def test_finds_nothing_in_noise(tmp_path):
+    noise = np.random.default_rng(1)
+    found = world(tmp_path, lambda path: noise.normal(size=(len(path), WIDTH)))["test"]
+    assert max(found["actor"]["position"]["r2"]) < 0.1
+
+
+def test_knowing_the_video_is_not_enough(tmp_path):
+    """Embeddings that name the video fit the training videos perfectly and must score nothing on others."""
+    names = np.random.default_rng(2)
+
+    def name(path):
+        return np.repeat(names.normal(size=(1, WIDTH)), len(path), axis=0)
+
+    assert max(world(tmp_path, name)["test"]["actor"]["position"]["r2"]) < 0.2
+
+
+def test_says_what_it_measured(tmp_path):
+    found = world(tmp_path, mixed)
+    assert found["videos"] == {"test": 8, "train": 16}
+    assert found["test"]["actor"]["position"]["frames"] == 8 * FRAMES
+    assert found["identity"] == "one" and "provenance" in found
+
+
+def test_needs_states_and_two_splits(tmp_path):
+    world(tmp_path, mixed)
+    inputs = [tmp_path / "e.h5"], tmp_path / "samples.parquet", tmp_path / "no.json"
+    with pytest.raises(ValueError, match="embedded world's states"):
+        probe(inputs[0], [], inputs[1], inputs[2])
+    table = pd.read_parquet(tmp_path / "samples.parquet")
+    table[table["split"] == "train"].to_parquet(tmp_path / "samples.parquet")
+    with pytest.raises(ValueError, match=r"another one; there are \['train'\]"):
+        probe(inputs[0], [tmp_path / "labels"], inputs[1], inputs[2])
+    assert not (tmp_path / "no.json").exists()
+
+
+def test_other_frame_counts_are_refused(tmp_path):
+    world(tmp_path, mixed)
+    states = pd.read_parquet(tmp_path / "labels" / "states.parquet")
+    states[states["frame"] % 2 == 0].to_parquet(tmp_path / "labels" / "states.parquet")
+    with pytest.raises(ValueError, match=r"30 embeddings and 15 known positions.*fps: null"):
+        probe([tmp_path / "e.h5"], [tmp_path / "labels"], tmp_path / "samples.parquet", tmp_path / "o.json")
+
+
+def test_ridge_agrees_with_least_squares():
+    generator = np.random.default_rng(0)
+    inputs, truths = generator.normal(size=(50, 4)), generator.normal(size=(50, 2))
+    design = np.column_stack([inputs, np.ones(50)])
+    expected = design @ np.linalg.lstsq(design, truths, rcond=None)[0]
+    np.testing.assert_allclose(Ridge(inputs, truths, 0.0).predict(inputs), expected, atol=1e-9)
+    assert np.abs(Ridge(inputs, truths, 10.0).weights).max() < np.abs(Ridge(inputs, truths, 0.0).weights).max()
+
+
+def test_r2_by_hand():
+    truths = np.array([[0.0], [2.0]])
+    assert r2(truths, truths, np.array([1.0])) == 1
+    assert r2(np.ones((2, 1)), truths, np.array([1.0])) == 0
+    assert r2(np.array([[1.0], [2.0]]), truths, np.array([1.0])) == 0.5
