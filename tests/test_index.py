@@ -51,12 +51,13 @@ def test_rubbish_is_rejected_with_true_reasons(folder: Path, tmp_path: Path, goo
     shutil.copy(good, folder / "good.mp4")
     (folder / "zero.mp4").touch()
     (folder / "text.mp4").write_text("This is a letter and no video.\n" * 40)
+    (folder / "blank.mp4").write_bytes(bytes(9000))
     (folder / "random.avi").write_bytes(np.random.default_rng(0).bytes(20_000))
     data = good.read_bytes()
     assert data.rfind(b"moov") > len(data) // 2
     (folder / "cut.mp4").write_bytes(data[: len(data) // 2])
     (folder / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
-    (folder / "concat.mkv").write_text(f"ffconcat version 1.0\nfile '{folder}/good.mp4'\n")
+    (folder / "concat.mkv").write_text("ffconcat version 1.0\nfile 'good.mp4'\n")
     (folder / "folder.mp4").mkdir()
     os.mkfifo(folder / "pipe.mp4")
     (folder / "broken.mp4").symlink_to("nowhere.mp4")
@@ -73,8 +74,10 @@ def test_rubbish_is_rejected_with_true_reasons(folder: Path, tmp_path: Path, goo
     assert reasons["caf\\xe9.mp4"] == "name is not valid UTF-8: rename the file"
     assert "permission denied" in reasons["folder.mp4"]
     assert reasons["cut.mp4"].startswith("truncated: ") and "moov atom not found" in reasons["cut.mp4"]
-    for name in ("text.mp4", "random.avi", "list.mp4", "concat.mkv"):
-        assert reasons[name], name
+    assert reasons["random.avi"].startswith("cannot be opened: Invalid data")
+    assert reasons["text.mp4"] == "no video: the file holds text, which begins with 'This is a letter and no video.'"
+    assert reasons["list.mp4"].endswith("'#EXTM3U'") and reasons["concat.mkv"].endswith("'ffconcat version 1.0'")
+    assert not reasons["blank.mp4"].startswith("truncated")
     assert all(row["frames"] == 0 for name, row in found.items() if name in reasons)
 
 
@@ -128,6 +131,7 @@ def test_a_damaged_file_is_indexed_with_the_complaint(folder: Path, tmp_path: Pa
 
 WORKER = """
 import json, os, signal, sys, time
+print('"ready"', flush=True)
 for line in sys.stdin:
     path = json.loads(line)
     if "segfault" in path: os.kill(os.getpid(), signal.SIGSEGV)
@@ -154,6 +158,13 @@ def test_a_decoder_that_dies_or_hangs_costs_one_file(
     assert reasons["f exit.mp4"] == "decoder ended with exit status 3"
     assert reasons["g half.mp4"].startswith("decoder crashed (signal 9: SIGKILL")
     assert [reasons[name] for name in ("a.mp4", "c.mp4", "e.mp4", "h.mp4")] == ["read"] * 4
+
+
+def test_a_broken_installation_is_no_broken_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "WORKER", [sys.executable, "-c", "import nothing_of_this_name"])
+    (folder / "a.mp4").write_text("x")
+    with pytest.raises(RuntimeError, match=r"does not start \(decoder ended with exit status 1\)"):
+        rows(folder, ["a.mp4"], tmp_path)
 
 
 def test_one_worker_serves_a_bucket(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

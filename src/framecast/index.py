@@ -31,6 +31,8 @@ from framecast.progress import track
 
 WORKER = [sys.executable, "-m", "framecast.index_worker"]
 SOURCE = Path(__file__).resolve().parents[1]
+START_TIMEOUT = 120.0
+"""Seconds that the child process may take to import what it needs."""
 
 SCHEMA = pa.schema(
     [
@@ -205,43 +207,41 @@ class _Decoder:
 
     def read(self, path: str) -> dict[str, Any]:
         """The worker's answer for one file; where it gives none, `{"reason": …}`."""
-        process = self.process or self._start()
+        if self.process is None:
+            self._start()
         answer = b""
-        slow = False
         try:
-            answer = self._ask(process, path)
+            answer = self._answer(json.dumps(path).encode() + b"\n", self.timeout)
         except TimeoutError:
-            slow = True
-        except BrokenPipeError:
-            pass  # it died before it could be asked; its exit status says how
-        if answer.endswith(b"\n"):
-            return json.loads(answer)
-        code = self._end(kill=slow)
-        return {"reason": f"decoding took longer than {self.timeout:g} s" if slow else _death(code)}
+            self._end(kill=True)
+            return {"reason": f"decoding took longer than {self.timeout:g} s"}
+        return json.loads(answer) if answer else {"reason": _death(self._end(kill=False))}
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
         paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
         # One thread: numpy's thread pool would count against the worker's memory limit.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment
         )
-        return self.process
+        if not self._answer(b"", START_TIMEOUT):
+            code = self._end(kill=False)
+            raise RuntimeError(f"the decoding process does not start ({_death(code)}): {' '.join(WORKER)}")
 
-    def _ask(self, process: subprocess.Popen[bytes], path: str) -> bytes:
-        """Send a path and collect one line, or less where the process dies. Raises TimeoutError when the time is up."""
-        requests, answers = process.stdin, process.stdout
-        if requests is None or answers is None:
-            raise RuntimeError("the worker was started without pipes")
-        requests.write(json.dumps(path).encode() + b"\n")
-        deadline = time.monotonic() + self.timeout
+    def _answer(self, request: bytes, timeout: float) -> bytes:
+        """Send a request and collect one line; empty where the process dies, TimeoutError where the time is up."""
+        if self.process is None or self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("there is no decoding process to ask")
+        with contextlib.suppress(BrokenPipeError):  # it died before it was asked; its exit status says how
+            self.process.stdin.write(request)
+        deadline = time.monotonic() + timeout
         answer = b""
         while not answer.endswith(b"\n"):
-            if not select.select([answers], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise TimeoutError
-            chunk = os.read(answers.fileno(), 2**16)
+            if not select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError(f"no answer within {timeout:g} s")
+            chunk = os.read(self.process.stdout.fileno(), 2**16)
             if not chunk:
-                break
+                return b""
             answer += chunk
         return answer
 

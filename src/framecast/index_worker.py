@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import re
 import resource
@@ -27,7 +28,22 @@ MEMORY = 8 * 2**30
 ENCRYPTION = re.compile(rb"schm.{4}(cenc|cbc1|cens|cbcs|piff)", re.DOTALL)
 SEARCHED = 2**24
 """Bytes at either end of a file that are searched for the mark of encryption."""
-TRUNCATED = ("moov atom not found", "partial file", "Truncat", "File ended prematurely")
+TRUNCATED = ("partial file", "File ended prematurely")
+MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"wide", b"skip")
+"""What an MP4 or QuickTime file begins with, after four bytes of length."""
+
+
+class _Messages(logging.Handler):
+    """The first different messages of FFmpeg about one file: a bad one may give millions."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.texts) < video.MAX_COMPLAINTS:
+            library = record.name.removeprefix("libav.").split(",")[0]
+            self.texts[f"{library}: {record.getMessage().strip()}"] = None
 
 
 def main() -> None:
@@ -38,6 +54,8 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # it would hold back a message until the next file
+    print(json.dumps("ready"), file=answers, flush=True)  # a broken installation must not pass for broken files
     for line in sys.stdin:
         print(json.dumps(read(json.loads(line))), file=answers, flush=True)
 
@@ -45,26 +63,21 @@ def main() -> None:
 def read(path: str) -> dict[str, Any]:
     """Digest and facts of one file, or the reason why it gives no frame."""
     digest = None
-    with av.logging.Capture(local=False) as records:
-        try:
-            digest = file_digest(path)
-            facts = dataclasses.asdict(video.probe(path, count=True))
-        except Exception as error:  # whatever a file does to a decoder ends as a row of the rejected table
-            return {"digest": digest, "reason": _reason(path, error, _messages(records))}
-    facts["complaints"] = _unique([*facts["complaints"], *_messages(records)])
+    messages = _Messages()
+    logger = logging.getLogger("libav")
+    logger.propagate = False
+    logger.addHandler(messages)
+    try:
+        digest = file_digest(path)
+        facts = dataclasses.asdict(video.probe(path, count=True))
+    except Exception as error:  # whatever a file does to a decoder ends as a row of the rejected table
+        return {"digest": digest, "reason": _reason(path, error, list(messages.texts))}
+    finally:
+        logger.removeHandler(messages)
+    facts["complaints"] = [*dict.fromkeys(facts["complaints"]), *messages.texts][: video.MAX_COMPLAINTS]
     for name in ("fps", "sar"):
         facts[name] = [facts[name].numerator, facts[name].denominator]
     return {"digest": digest, "facts": facts}
-
-
-def _messages(records: list[tuple[int, str, str]]) -> list[str]:
-    return _unique(
-        [f"{name.split(',')[0]}: {text.strip()}" for level, name, text in records if level <= av.logging.ERROR]
-    )
-
-
-def _unique(texts: list[str]) -> list[str]:
-    return list(dict.fromkeys(texts))[: video.MAX_COMPLAINTS]
 
 
 def _reason(path: str, error: Exception, messages: list[str]) -> str:
@@ -74,14 +87,27 @@ def _reason(path: str, error: Exception, messages: list[str]) -> str:
         return "permission denied"
     if isinstance(error, MemoryError):
         return f"reading it takes more than {MEMORY // 2**30} GiB of memory"
+    with open(path, "rb") as stream:
+        head = stream.read(200)
+    if text := _text(head):
+        return f"no video: the file holds text, which begins with {text!r}"
     if encryption := _encryption(path):
         return f"encrypted ({encryption}): no frame decodes without the key"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if not isinstance(error, video.VideoError):
         text = f"cannot be opened: {text}" if isinstance(error, av.FFmpegError) else f"{type(error).__name__}: {text}"
     truncated = any(mark in message for message in messages for mark in TRUNCATED)
+    truncated |= head[4:8] in MP4_BOXES and any("moov atom not found" in message for message in messages)
     details = f" ({'; '.join(messages[:3])})" if messages else ""
     return f"{'truncated: ' if truncated else ''}{text}{details}"
+
+
+def _text(head: bytes) -> str | None:
+    """The first line of a file that holds text: a failed download, a playlist, subtitles."""
+    text = head.decode("utf-8", "ignore")
+    if not text.strip() or len(text.encode()) < len(head) - 3 or not all(c.isprintable() or c.isspace() for c in text):
+        return None
+    return text.split("\n")[0].strip()[:60]
 
 
 def _encryption(path: str) -> str | None:

@@ -32,6 +32,7 @@ USUAL_RATES += [Fraction(n, 1001) for n in (12000, 15000, 24000, 30000, 48000, 6
 PLAUSIBLE_RATES = (Fraction(1, 10), Fraction(480))  # frames/s; headers outside are placeholders (flv and mkv: 1000)
 ROUNDING = 1e-3  # s; containers that store milliseconds put a frame up to this much before its true time
 MAX_COMPLAINTS = 20
+PLAYLISTS = {"concat", "dash", "hls", "imf"}  # they would stand for files that have rows of their own
 
 
 class VideoError(ValueError):
@@ -187,6 +188,8 @@ class _Reader:
 
 
 def _video_stream(container: Any) -> Any:
+    if container.format.name in PLAYLISTS:
+        raise VideoError(f"a list of other files ({container.format.name}) and no video")
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         others = ", ".join(f"{s.type} only: {s.codec_context.name}" for s in container.streams.audio[:1])
