@@ -603,5 +603,3 @@ def test_two_processes_equal_one_with_their_batches_together(tmp_path: Path, toy
     assert record(toys.outputs(folder))["processes"] == 2
     scores = [pd.read_csv(path / "curve.csv").query("split == 'select'") for path in (tmp_path / "one", folder)]
     assert math.isclose(scores[0]["value"].iloc[-1], scores[1]["value"].iloc[-1], rel_tol=1e-5)
-
-

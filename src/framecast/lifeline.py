@@ -17,6 +17,7 @@ import psutil
 
 POLL = 1.0
 EXIT_CODE = 75
+THREAD = "lifeline"
 
 Mark = tuple[int, float]
 """Process id and start time: together they name one process for good."""
@@ -28,10 +29,13 @@ def follow() -> threading.Thread | None:
     Nothing is watched, and None returned, when the process was not started by Snakemake. What is half written is left
     under its temporary name: outputs are renamed into place only when whole.
     """
+    running = next((thread for thread in threading.enumerate() if thread.name == THREAD), None)
+    if running is not None:
+        return running
     marks = chain()
     if not marks:
         return None
-    thread = threading.Thread(target=_watch, args=(marks,), name="lifeline", daemon=True)
+    thread = threading.Thread(target=_watch, args=(marks,), name=THREAD, daemon=True)
     thread.start()
     return thread
 

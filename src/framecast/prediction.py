@@ -30,9 +30,7 @@ COLUMNS = ("experiment", "data", "split", "seed", "sample_id", "unit", "metric",
 SAME = ("experiment", "seed", "task", "model", "data")
 
 
-def predict(
-    spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Path, settings: dict[str, Any]
-) -> None:
+def predict(spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Path, settings: dict[str, Any]) -> None:
     """Predict every sample of a split, in order, with a trained run.
 
     The generator that the task gets is new for each batch and always has the same seed, (run's seed, "predict"): noise
