@@ -1,0 +1,224 @@
+"""The autoencoder: samples, motion without labels, training through the real loop, export to the hub's format."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from framecast import prediction, training
+from framecast.config import Budget
+from framecast.encoders import dino
+from framecast.encoders.export import export
+from framecast.models import mean_frame, tiny_dino
+from framecast.stores import Stores
+from framecast.stores import predictions as prediction_store
+from framecast.stores.frames import FrameWriter
+from framecast.tasks import autoencoder
+
+torch.set_num_threads(1)
+SIZE, FRAMES = 16, 12
+COUNTS = {"a": FRAMES, "b": FRAMES, "c": FRAMES, "d": 2}
+SPLITS = {"a": "train", "b": "train", "c": "select", "d": "train"}
+TASK = {"name": "autoencoder", **autoencoder.Config(frames="small", view="16", grid=4, stride=4).model_dump()}
+MODEL = {
+    "name": "tiny_dino",
+    **tiny_dino.Config(width=16, layers=1, heads=2, channels=[8, 4]).model_dump(),
+}
+QUIET = {"device": "cpu", "tensorboard": False}
+
+
+def block(index, start):
+    """A white block of 4×3 pixels that moves one pixel a frame over a gray gradient."""
+    frame = np.repeat(np.linspace(60, 120, SIZE).astype(np.uint8)[:, None, None], SIZE, axis=1).repeat(3, axis=2)
+    frame[start : start + 4, index : index + 3] = 255
+    return frame
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stores")
+    with FrameWriter(folder / "frames", {"views": {"16": [SIZE, SIZE], "wide": [8, SIZE]}}) as writer:
+        for start, (video, count) in enumerate(COUNTS.items()):
+            writer.start(video)
+            for index in range(count):
+                frame = block(index, 3 * start)
+                writer.append({"16": frame, "wide": frame[::2]}, index / 12, index)
+        writer.finish({})
+    table = {"video_id": list(COUNTS), "split": [SPLITS[video] for video in COUNTS], "unit": list(COUNTS)}
+    pd.DataFrame(table).to_parquet(folder / "samples.parquet")
+    return Stores(folder / "samples.parquet", {"small": [folder / "frames"]})
+
+
+def spec(steps, model=MODEL, **task):
+    budget = Budget(steps=steps, batch=4, evaluate_every=steps or 1, monitor="error", learning_rate=3e-3)
+    return {
+        "experiment": "tiny", "seed": 0, "data": "world", "select": "select", "init": None, "fingerprint": "x",
+        "task": {**TASK, **task}, "model": model, "budget": budget.model_dump(mode="json"),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(stores, tmp_path_factory):
+    return trained(stores, tmp_path_factory.mktemp("run"), spec(40))
+
+
+def trained(stores, folder, chosen):
+    out = {"model": folder / "model.safetensors", "run": folder / "run.json", "curve": folder / "curve.csv"}
+    training.train(chosen, stores, None, None, out, folder / "work", QUIET)
+    return folder
+
+
+def scores(stores, run, folder, chosen):
+    prediction.predict({**chosen, "inference": {}}, run, stores, "select", folder / "p.h5", QUIET)
+    prediction.score({**chosen, "inference": {}}, folder / "p.h5", stores, "select", folder / "s.csv", folder / "f.json")
+    return pd.read_csv(folder / "s.csv")
+
+
+# --- samples ---------------------------------------------------------------------------------------------------------
+
+
+def test_samples(stores):
+    train, select = (autoencoder.dataset(TASK, stores, split) for split in ("train", "select"))
+    assert len(train) == 2 * (FRAMES - 2)  # the two frames of video d make no clip
+    batch = select.__getitems__([0, 1])
+    assert (batch["sample_id"], batch["unit"]) == (["c#0", "c#4"], ["c", "c"])
+    assert batch["clip"].shape == (2, 3, SIZE, SIZE, 3) and batch["clip"].dtype == torch.uint8
+    assert (batch["clip"][1, 2].numpy() == block(6, 6)).all()
+    assert batch["others"].shape == (2, 2, SIZE, SIZE, 3)
+    assert select[1]["sample_id"] == "c#4"
+
+
+def test_views_that_cannot_be_are_refused(stores):
+    with pytest.raises(ValueError, match="view 'wide' is 8x16: it must be square"):
+        autoencoder.dataset({**TASK, "view": "wide"}, stores, "train")
+    with pytest.raises(ValueError, match="grid = 5"):
+        autoencoder.dataset({**TASK, "grid": 5}, stores, "train")
+
+
+def test_motion_is_where_the_object_is_now(stores):
+    dataset = autoencoder.dataset(TASK, stores, "select")
+    motion = autoencoder.moving(dataset.__getitems__([0]))[0]  # [T, H, W]
+    for time in range(3):
+        expected = np.zeros((SIZE, SIZE))
+        expected[6:10, time : time + 3] = 1
+        np.testing.assert_allclose(motion[time], expected, atol=1e-6)
+
+
+def test_nothing_moves_in_a_still(stores):
+    still = torch.full((1, 3, SIZE, SIZE, 3), 90, dtype=torch.uint8)
+    assert autoencoder.moving({"clip": still, "others": still[:, :2]}).max() == 0
+
+
+def test_curvature():
+    straight = torch.arange(3.0)[None, :, None].expand(2, 3, 5)
+    assert autoencoder.curvature(straight) == 0
+    bent = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]])
+    assert autoencoder.curvature(bent) == 1
+    assert torch.isfinite(autoencoder.curvature(torch.zeros(1, 3, 2)))
+
+
+# --- through the real loop -------------------------------------------------------------------------------------------
+
+
+def test_learns_and_beats_the_mean_frame(stores, run, tmp_path):
+    baseline = spec(0, {"name": "mean_frame", **mean_frame.Config().model_dump()})
+    trivial = scores(stores, trained(stores, tmp_path, baseline), tmp_path, baseline)
+    (tmp_path / "tiny").mkdir()
+    learned = scores(stores, run, tmp_path / "tiny", spec(40))
+    assert learned["sample_id"].tolist() == trivial["sample_id"].tolist() == ["c#0", "c#4", "c#8"]
+    curve = pd.read_csv(run / "curve.csv")
+    errors = curve[(curve["split"] == "select") & (curve["quantity"] == "error")]["value"].tolist()
+    assert errors[-1] < 0.9 * errors[0]
+
+
+def test_untrained_network_answers_the_mean_frame(stores, tmp_path):
+    baseline = spec(0, {"name": "mean_frame"})
+    trivial = scores(stores, trained(stores, tmp_path, baseline), tmp_path, baseline)
+    (tmp_path / "tiny").mkdir()
+    start = scores(stores, trained(stores, tmp_path / "tiny", spec(0)), tmp_path / "tiny", spec(0))
+    np.testing.assert_allclose(start["value"], trivial["value"], rtol=1e-6)
+
+
+def test_an_equal_frame_scores_a_finite_psnr(stores):
+    dataset = autoencoder.dataset(TASK, stores, "select")
+    truth = dataset.__getitems__(range(3))["clip"][:, 1].numpy()
+    names = [dataset[index]["sample_id"] for index in range(3)]
+    perfect = prediction_store.Predictions({"frame": truth}, names, ["c"] * 3, {})
+    rows, _ = autoencoder.score(TASK, perfect, dataset)
+    assert rows["value"].tolist() == [autoencoder.BEST_PSNR] * 3
+    worse = truth.astype(int)
+    worse[0, 0, 0, 0] += 51
+    rows, _ = autoencoder.score(TASK, prediction_store.Predictions({"frame": worse}, names, ["c"] * 3, {}), dataset)
+    assert rows["value"][0] == pytest.approx(10 * np.log10(25 * SIZE * SIZE * 3))
+
+
+def test_preview(stores):
+    batch = autoencoder.dataset(TASK, stores, "select").__getitems__([0, 1])
+    picture = autoencoder.preview({"frame": batch["clip"][:, 1]}, batch)
+    assert picture.shape == (2 * SIZE, 2 * SIZE, 3)
+    assert (picture[:SIZE] == picture[SIZE:]).all()
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+def test_export_gives_the_runs_own_embeddings(stores, run, tmp_path):
+    from transformers import AutoModel
+
+    export(run, tmp_path / "hub")
+    assert {path.name for path in (tmp_path / "hub").iterdir()} == {
+        "config.json", "model.safetensors", "preprocessor_config.json", "README.md",
+    }  # fmt: skip
+    frames = autoencoder.dataset(TASK, stores, "select").__getitems__([0, 1])["clip"][:, 1]
+    _, module = prediction.load_run(run)
+    encoder = dino.load(str(tmp_path / "hub"), None)
+    with torch.inference_mode():
+        own = module.core.encode(frames.movedim(-1, 1).float() / 255)
+        auto = AutoModel.from_pretrained(tmp_path / "hub")(pixel_values=encoder.pixels(frames)).pooler_output
+    torch.testing.assert_close(encoder.encode(frames), own, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(auto, own, rtol=1e-4, atol=1e-5)
+    assert own.std(0).max() > 0
+
+
+def test_export_says_what_it_is(run, tmp_path):
+    export(run, tmp_path / "hub")
+    card = (tmp_path / "hub" / "README.md").read_text()
+    for fact in ("tiny", "16×16 pixels", "20 clips of 3 frames from 3 videos", "| error on `select` |"):
+        assert fact in card
+    config = json.loads((tmp_path / "hub" / "config.json").read_text())
+    assert (config["model_type"], config["hidden_size"], config["image_size"]) == ("dinov2", 16, 16)
+
+
+def test_export_is_deterministic(run, tmp_path):
+    for name in ("one", "two"):
+        export(run, tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_export_refuses_what_is_no_encoder(stores, tmp_path):
+    run = trained(stores, tmp_path, spec(0, {"name": "mean_frame"}))
+    with pytest.raises(ValueError, match=r"the model 'mean_frame', which hold no DINOv2 network.*'tiny_dino'"):
+        export(run, tmp_path / "hub")
+    assert not (tmp_path / "hub").exists()
+
+
+# --- model -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("change", "named"), [({"patch": 5}, "patch = 5"), ({"heads": 3}, "heads = 3")])
+def test_sizes_that_do_not_divide(change, named):
+    with pytest.raises(ValueError, match=named):
+        tiny_dino.build(tiny_dino.Config(**{"width": 16, "channels": [4], **change}), size=16, grid=4)
+
+
+def test_positions_are_distinct_and_end_nearly_linear():
+    waves = tiny_dino.positions(8, 16)
+    assert waves.shape == (64, 16)
+    assert torch.pdist(waves).min() > 0.1
+    longest = waves.view(8, 8, 16)[:, 0, 3]  # sine of the longest wavelength, along the rows
+    assert (longest.diff() > 0).all()
