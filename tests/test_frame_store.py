@@ -12,7 +12,7 @@ import pytest
 import tensorstore
 import zarr
 
-from framecast.files import read_json
+from framecast.identity import content
 from framecast.stores import frames as frame_stores
 from framecast.stores.frames import Frames, FrameStore, FrameWriter
 
@@ -177,7 +177,9 @@ def test_a_video_twice_is_refused(tmp_path: Path) -> None:
 
 def test_identity_follows_content(tmp_path: Path) -> None:
     def identity(name: str, **how: object) -> str:
-        return read_json(write(tmp_path / name, **how) / "store.json")["identity"]  # type: ignore[arg-type]
+        folder = write(tmp_path / name, **how)  # type: ignore[arg-type]
+        assert content(folder) == FrameStore(folder).info["identity"]
+        return content(folder)
 
     assert identity("one") == identity("two")
     others = [identity("pixels", change=1), identity("ids", videos={"c": 15}), identity("cut", videos={"c": 14})]

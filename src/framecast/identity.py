@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from framecast.files import canonical, digest, file_digest
+from framecast.files import canonical, digest, file_digest, read_json
 from framecast.stores import Stores
 
 # Larger files are known by size, time of change and samples of their content: reading a data set's frames again for
@@ -31,6 +31,8 @@ def inputs(stores: Stores, needs: dict[str, Any]) -> dict[str, str]:
 
 def content(path: Path) -> str:
     """Digest of a file's content, or of a folder's names and contents; of big files as said above."""
+    if (path / "store.json").is_file():  # a frame store says what it holds
+        return read_json(path / "store.json")["identity"]
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return digest(*(part for file in files for part in (file.relative_to(path).as_posix(), content(file))))
