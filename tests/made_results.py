@@ -70,7 +70,8 @@ def _run(folder: Path, experiment: str, model: str, gap: int, seed: int) -> None
             "task": {"name": "embedding", "gap": gap, "history": 30, "encoder": "tiny"},
             "model": {"name": model}, "budget": {"steps": 2000 if trained else 0}, "init": None,
         },
-        "seed": seed, "identity": "8f3a" * 16, "parameters": 1_842_176 if trained else 0, "steps": 2000 if trained else 0,
+        "seed": seed, "identity": "8f3a" * 16, "parameters": 1_842_176 if trained else 0,
+        "steps": 2000 if trained else 0,
         "best_step": 1700 if trained else 0, "learning_rate": 1e-3, "monitor": "mse", "device": "cpu", "seconds": 141.2,
         "git": {"commit": "3f6c1a9be2d04c5b8a77e1f0c2d9b6a4e5f80912", "changed": False},
         "versions": {"python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6"},
@@ -107,7 +108,7 @@ def _scores(
         }))  # fmt: skip
     folder.mkdir()
     pd.concat(parts)[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
-    facts = {"experiment": experiment, "split": "test", "seed": seed, "facts": {"gallery": f"g{gap}"}}
+    facts = {"gallery": f"g{gap}", "provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}
     (folder / "test.json").write_text(json.dumps(facts))
 
 
@@ -141,7 +142,8 @@ def _data(folder: Path, videos: int) -> DataFiles:
     count = videos * 7
     frames = rng.integers(44, 65, count)
     pd.DataFrame({
-        "video_id": [f"move/clip_{index:03d}.mp4" for index in range(count)], "status": ["ok"] * (count - 1) + ["damaged"],
+        "video_id": [f"move/clip_{index:03d}.mp4" for index in range(count)],
+        "status": ["ok"] * (count - 1) + ["damaged"],
         "frames": frames, "fps": 12.0, "duration": frames / 12, "width": 96, "height": 64,
     }).to_parquet(folder / "index.parquet")  # fmt: skip
     pd.DataFrame({

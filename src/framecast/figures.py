@@ -155,7 +155,7 @@ def distributions(rows: Sequence[Distribution], axis: str, kind: str = "svg") ->
                 place, third - first, 0.5, left=first, facecolor=(1, 1, 1, 0), edgecolor=row.colour, linewidth=1.4
             )
             axes.plot([middle, middle], [place - 0.25, place + 0.25], color=row.colour, linewidth=2.4)
-        if all((row.values > 0).all() for row in rows) and _wide(np.concatenate([row.values for row in rows])):
+        if rows and _wide(np.concatenate([row.values for row in rows])):
             axes.set_xscale("log")
         _label_rows(axes, [row.label for row in rows], axis)
         return _render(figure, kind)
@@ -173,7 +173,7 @@ def curves(rows: Sequence[Curve], axis: str, kind: str = "svg") -> bytes:
                 drawn.append(np.asarray(values))
             steps, mean = _mean_curve(row)
             axes.plot(steps, mean, color=row.colour, linewidth=2, label=_plain(row.label), marker="o", markersize=2.5)
-        if drawn and all((values > 0).all() for values in drawn) and _wide(np.concatenate(drawn)):
+        if drawn and _wide(np.concatenate(drawn)):
             axes.set_yscale("log")
         axes.set_xlabel("training step")
         axes.set_ylabel(_plain(axis, 50))
@@ -206,6 +206,7 @@ def _label_rows(axes: Axes, labels: Sequence[str], axis: str) -> None:
 
 def _plain(text: str, longest: int = 32) -> str:
     """Text that matplotlib does not read as mathematics, short enough for a margin."""
+    text = text.encode("utf-8", "replace").decode("utf-8")  # a file name's bytes that are no text
     short = text if len(text) <= longest else text[: longest - 1] + "…"
     return short.replace("$", r"\$")
 
@@ -215,9 +216,9 @@ def _some(values: np.ndarray, draws: np.random.Generator) -> np.ndarray:
 
 
 def _wide(values: np.ndarray) -> bool:
-    """Whether positive values span so much that a logarithmic axis reads better."""
+    """Whether all values are positive and span so much that a logarithmic axis reads better."""
     low, high = np.quantile(values, [0.02, 0.98])
-    return bool(high > 30 * low)
+    return bool(values.min() > 0 and high > 30 * low)
 
 
 def _mean_curve(row: Curve) -> tuple[np.ndarray, np.ndarray]:

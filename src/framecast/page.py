@@ -37,7 +37,7 @@ def tag(name: str, *children: Content | Iterable[Content], **attributes: str | b
         if value is None or value is False:
             continue
         key = key.rstrip("_").replace("_", "-")
-        words.append(key if value is True else f'{key}="{html.escape(str(value))}"')
+        words.append(key if value is True else f'{key}="{html.escape(_printable(str(value)))}"')
     return Html(f"<{' '.join(words)}>{join(*children)}</{name}>")
 
 

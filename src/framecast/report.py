@@ -11,30 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from framecast import figures
-from framecast.files import read_json, replacing
+from framecast import report_background as background
+from framecast.files import replacing
 from framecast.metrics import METRICS
-from framecast.page import Cell, Content, Html, details, document, drawing, join, picture, table, tag
-from framecast.summary import (
-    DataFiles,
-    Group,
-    ReportInputs,
-    Run,
-    Summary,
-    by_how_much,
-    flat,
-    number,
-    outcome,
-    p_value,
-    seeds_text,
-)
+from framecast.page import Cell, Content, Html, details, document, drawing, join, table, tag
+from framecast.report_background import axis, value_cell
+from framecast.summary import ReportInputs, Summary, by_how_much, in_unit, number, outcome, p_value, seeds_text
 
 WORDS = {"better": "better", "worse": "worse", "open": "no difference", "refused": "not tested"}
 SIGNS = {"better": "▲", "worse": "▼", "open": "≈", "refused": "–"}
 FEW_UNITS = 10
-REJECTED_SHOWN = 300
 Section = tuple[str, str, Html]
 
 
@@ -45,13 +33,13 @@ def write(inputs: ReportInputs, path: Path) -> None:
     for place, title, content in (
         ("won", "What won", _headlines(summary)),
         ("comparisons", "Comparisons", _comparisons(summary)),
-        ("experiments", "All experiments", _experiments(summary)),
-        ("curves", "Learning curves", _curves(summary)),
-        ("data", "Data", _data(inputs)),
-        ("encoders", "Encoders", _probes(inputs)),
-        ("pictures", "Pictures", _galleries(inputs)),
-        ("reading", "How to read this page", _method(summary)),
-        ("provenance", "Provenance", _provenance(summary)),
+        ("experiments", "All experiments", background.experiments(summary)),
+        ("curves", "Learning curves", background.curves(summary)),
+        ("data", "Data", background.data(inputs)),
+        ("encoders", "Encoders", background.probes(inputs)),
+        ("pictures", "Pictures", background.galleries(inputs)),
+        ("reading", "How to read this page", background.method(summary)),
+        ("provenance", "Provenance", background.provenance(summary)),
     ):
         if content:
             sections.append((place, title, content))
@@ -141,8 +129,8 @@ def _find(entry: Mapping[str, Any], treatment: str, split: str, metric: str) -> 
 def _ranked(entry: Mapping[str, Any], split: str, metric: str) -> list[str]:
     """The treatments, best first; what was not tested at the end."""
     sign = 1 if METRICS[metric].better == "lower" else -1
-    found = {name: _find(entry, name, split, metric)[1].get("treatment_value") for name in entry["treatments"]}
-    return sorted(found, key=lambda name: np.inf if found[name] is None else sign * found[name])
+    found = {name: _find(entry, name, split, metric)[1] for name in entry["treatments"]}
+    return sorted(found, key=lambda name: sign * found[name].get("treatment_value", sign * np.inf))
 
 
 def _line(summary: Summary, entry: Mapping[str, Any], treatment: str, split: str, metric: str) -> Html:
@@ -295,7 +283,7 @@ def _figures(summary: Summary, entry: Mapping[str, Any], split: str, metric: str
     caption = (
         f"{split}: {METRICS[metric].reducer} with {interval}; ticks: seeds; dashed: {summary.title(entry['baseline'])}."
     )
-    drawn = [drawing(figures.means(rows, _axis(metric), summary.title(entry["baseline"])), caption)]
+    drawn = [drawing(figures.means(rows, axis(metric), summary.title(entry["baseline"])), caption)]
     tests = [test for test in entry["tests"] if (test["split"], test["metric"]) == (split, metric)]
     tests.sort(key=lambda test: order.index(test["treatment"]))
     if tests:
@@ -310,17 +298,9 @@ def _figures(summary: Summary, entry: Mapping[str, Any], split: str, metric: str
         caption = (
             f"{split}: difference to {summary.title(entry['baseline'])}, a dot a {unit}; bar: mean with {interval}."
         )
-        axis = f"{METRICS[metric].title}: difference{_in_unit(metric)}"
-        drawn.append(drawing(figures.differences(paired, axis, METRICS[metric].better), caption))
+        label = f"{METRICS[metric].title}: difference{in_unit(metric)}"
+        drawn.append(drawing(figures.differences(paired, label, METRICS[metric].better), caption))
     return tag("div", drawn, class_="pair")
-
-
-def _axis(metric: str) -> str:
-    return f"{METRICS[metric].title}{_in_unit(metric)} ({METRICS[metric].better} is better)"
-
-
-def _in_unit(metric: str) -> str:
-    return f", {METRICS[metric].unit}" if METRICS[metric].unit else ""
 
 
 def _tests_table(summary: Summary, tests: Sequence[Mapping[str, Any]]) -> Html:
@@ -348,15 +328,15 @@ def _test_row(summary: Summary, test: Mapping[str, Any]) -> list[Cell | Content]
         METRICS[test["metric"]].title,
         Cell(tag("span", f"{SIGNS[verdict]} {WORDS[verdict]}", class_=f"chip {verdict}"), verdict),
         test["n"],
-        _cell(test["treatment_value"]),
-        _cell(test["baseline_value"]),
-        _cell(test["difference"]),
+        value_cell(test["treatment_value"]),
+        value_cell(test["baseline_value"]),
+        value_cell(test["difference"]),
         Cell(f"[{number(test['low'], 3)}, {number(test['high'], 3)}]", test["low"]),
         Cell("–" if change is None else f"{change:+.1%}".replace("-", "−"), change),
         _p(test["p_holm"]),
         _p(test["wilcoxon_p_holm"]),
-        _cell(test["dz"], 3),
-        _cell(test["skill"], 3),
+        value_cell(test["dz"], 3),
+        value_cell(test["skill"], 3),
         Cell(f"{number(test['t'], 3)} ({test['df']})", test["t"]),
         _p(test["p"]),
         Cell(f"{test['units_better']} of {test['n']}", test["units_better"]),
@@ -376,7 +356,8 @@ def _intervals_table(summary: Summary, entry: Mapping[str, Any]) -> Html:
         zero = "excludes 0" if one["excludes_zero"] else "includes 0"
         chip = tag("span", f"{SIGNS[verdict]} {zero}", class_=f"chip {verdict}")
         rows.append([
-            summary.title(one["treatment"]), one["split"], METRICS[one["metric"]].title, Cell(chip, verdict), one["n"], *sides,
+            summary.title(one["treatment"]), one["split"], METRICS[one["metric"]].title, Cell(chip, verdict),
+            one["n"], *sides,
             Cell(f"{number(one['difference'])} [{number(one['low'])}, {number(one['high'])}]", one["difference"]),
         ])  # fmt: skip
     baseline = summary.title(entry["baseline"])
@@ -384,329 +365,5 @@ def _intervals_table(summary: Summary, entry: Mapping[str, Any]) -> Html:
     return table(heads, rows, numbers=range(4, 8))
 
 
-def _cell(value: float | None, digits: int = 4) -> Cell:
-    return Cell(number(value, digits), "" if value is None else value)
-
-
 def _p(value: float) -> Cell:
     return Cell("<0.0001" if value < 0.0001 else f"{value:.4f}", value)
-
-
-# --- experiments -----------------------------------------------------------------------------------------------------
-
-
-def _experiments(summary: Summary) -> Html:
-    return join(_group(summary, group) for group in summary.groups)
-
-
-def _group(summary: Summary, group: Group) -> Html:
-    """Everything scored on the same samples, in one table, with the trivial baselines in it."""
-    pairs = summary.splits_and_metrics(group)
-    parts = [tag("h3", group.title), _counts(summary, group, pairs)]
-    for split in dict.fromkeys(split for split, _ in pairs):
-        metrics = [metric for one, metric in pairs if one == split]
-        parts.append(_levels_table(summary, group, split, metrics))
-        drawn = [_distribution(summary, group, split, metric) for metric in metrics if not METRICS[metric].oracle]
-        parts.append(details(f"Distributions over single samples, {split}", tag("div", drawn, class_="pair")))
-    return join(parts)
-
-
-def _counts(summary: Summary, group: Group, pairs: Sequence[tuple[str, str]]) -> Html:
-    texts = []
-    for split in dict.fromkeys(split for split, _ in pairs):
-        found = [one for key, one in summary.levels.items() if key[0] in group.experiments and key[1] == split]
-        ns, samples = sorted({one["n"] for one in found}), sorted({one["samples"] for one in found})
-        span = "–".join(str(n) for n in (ns if len(ns) < 2 else [ns[0], ns[-1]]))
-        rows = "–".join(str(n) for n in (samples if len(samples) < 2 else [samples[0], samples[-1]]))
-        texts.append(f"{split}: {rows} samples of {span} {summary.unit(group.data, ns[-1])}")
-    return tag(
-        "p", "; ".join(texts), ". Mean over units ± standard deviation between seeds; best in bold.", class_="sub"
-    )
-
-
-def _levels_table(summary: Summary, group: Group, split: str, metrics: Sequence[str]) -> Html:
-    best = {metric: _best(summary, group, split, metric) for metric in metrics}
-    heads = ["experiment", "seeds"]
-    for metric in metrics:
-        arrow = "↓" if METRICS[metric].better == "lower" else "↑"
-        heads.append(f"{METRICS[metric].title}{_in_unit(metric)} {arrow}")
-        if _has_skill(summary, group, split, metric):
-            heads.append("skill")
-    rows = []
-    for name in group.experiments:
-        present = [summary.level(name, split, metric) for metric in metrics]
-        if not any(present):
-            continue
-        mark = tag("span", "nothing to train", class_="tag") if name in summary.trivial else None
-        seeds = max(len(one["seeds"]) for one in present if one)
-        row = [Cell(join(summary.title(name), mark), summary.title(name)), Cell(seeds)]
-        for metric, one in zip(metrics, present, strict=True):
-            row.append(_level_cell(one, name == best[metric]))
-            if _has_skill(summary, group, split, metric):
-                skill = summary.skill(name, split, metric)
-                hint = f"1 − error / error of {summary.title(skill[1])}" if skill else None
-                row.append(Cell(number(skill[0] if skill else None, 3), skill[0] if skill else "", hint=hint))
-        rows.append(row)
-    references = {skill[1] for name in group.experiments for metric in metrics
-                  if (name, split, metric) in summary.levels and (skill := summary.skill(name, split, metric))}  # fmt: skip
-    note = (
-        f"Skill: 1 − error / error of {', '.join(summary.title(one) for one in sorted(references))}."
-        if references
-        else ""
-    )
-    return join(
-        tag("h4", f"Split {split}"), table(heads, rows, numbers=range(1, len(heads))), tag("p", note, class_="quiet")
-    )
-
-
-def _level_cell(one: Mapping[str, Any] | None, best: bool) -> Cell:
-    if one is None:
-        return Cell("–", "")
-    spread = tag("small", f" ± {number(one['sd_seeds'], 2)}") if one["sd_seeds"] is not None else None
-    hint = f"n = {one['n']} units, sd over units {number(one['sd_units'], 3)}"
-    if one["low"] is not None:
-        hint += f", 95% interval [{number(one['low'])}, {number(one['high'])}]"
-    return Cell(join(number(one["value"]), spread), one["value"], "best" if best else None, hint)
-
-
-def _best(summary: Summary, group: Group, split: str, metric: str) -> str | None:
-    sign = 1 if METRICS[metric].better == "lower" else -1
-    there = [name for name in group.experiments if (name, split, metric) in summary.levels]
-    return min(there, key=lambda name: sign * summary.levels[name, split, metric]["value"], default=None)
-
-
-def _has_skill(summary: Summary, group: Group, split: str, metric: str) -> bool:
-    return any(
-        (name, split, metric) in summary.levels and summary.skill(name, split, metric) for name in group.experiments
-    )
-
-
-def _distribution(summary: Summary, group: Group, split: str, metric: str) -> Html:
-    rows = summary.rows(split, metric)
-    colour = summary.colours(group.experiments)
-    found = {str(name): part["value"].to_numpy() for name, part in rows.groupby("experiment", observed=True)}
-    drawn = [
-        figures.Distribution(summary.title(name), found[name][np.isfinite(found[name])], colour[name])
-        for name in group.experiments
-        if name in found and np.isfinite(found[name]).any()
-    ]
-    caption = f"{METRICS[metric].title} of single samples, all seeds: quartiles, whiskers from 5 to 95 %."
-    return drawing(figures.distributions(drawn, _axis(metric)), caption)
-
-
-# --- learning curves -------------------------------------------------------------------------------------------------
-
-
-def _curves(summary: Summary) -> Html:
-    """What each run monitored on its select split, experiments of one task and data together."""
-    found: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
-    titles = {name: group.title for group in summary.groups for name in group.experiments}
-    for run in summary.runs:
-        if (run.folder / "curve.csv").is_file() and run.spec.get("budget", {}).get("steps"):
-            quantity = str(run.record.get("monitor", "loss")).removeprefix("-")
-            place = titles.get(run.experiment, f"{run.spec['task'].get('name', '')} on {run.spec.get('data', '')}")
-            split = str(run.spec.get("select", "select"))
-            found.setdefault((place, split, quantity), {}).setdefault(run.experiment, []).append(run)
-    return join(_curve_figure(summary, *key, members) for key, members in found.items())
-
-
-def _curve_figure(
-    summary: Summary, place: str, split: str, quantity: str, members: Mapping[str, list[Run]]
-) -> Html | None:
-    colour = summary.colours(list(members))
-    rows, best = [], []
-    for name, runs in members.items():
-        read = {run.seed: figures.read_curve(run.folder / "curve.csv", split, quantity) for run in runs}
-        rows.append(
-            figures.Curve(summary.title(name), colour[name], {seed: one for seed, one in read.items() if len(one[0])})
-        )
-        best.append(f"{summary.title(name)} {', '.join(str(run.record.get('best_step', '–')) for run in runs)}")
-    if not any(row.seeds for row in rows):
-        return None
-    caption = f"{quantity} on {split}: thin lines are seeds, thick ones their mean. Best steps: {'; '.join(best)}."
-    return join(tag("h3", place), drawing(figures.curves(rows, f"{quantity} on {split}"), caption, wide=True))
-
-
-# --- data, encoders, pictures ----------------------------------------------------------------------------------------
-
-
-def _data(inputs: ReportInputs) -> Html:
-    return join(_data_set(name, files) for name, files in inputs.data.items())
-
-
-def _data_set(name: str, files: DataFiles) -> Html:
-    parts: list[Html | None] = [tag("h3", name)]
-    index = _index(files.index)
-    rejected = _rejected(files.rejected)
-    facts: list[tuple[str, str]] = []
-    if index is not None:
-        facts += [(f"{len(index):,}", "videos indexed"), (f"{int(index['frames'].sum()):,}", "decoded frames")]
-        damaged = int((index["status"] != "ok").sum())
-        facts.append((str(damaged), "of them damaged"))
-    if rejected is not None:
-        facts.append((f"{len(rejected):,}", "files rejected"))
-    parts.append(tag("div", (tag("div", tag("b", value), tag("span", what)) for value, what in facts), class_="facts"))
-    parts += [_splits(files.splits), _spans(index), _reasons(rejected)]
-    return join(parts)
-
-
-def _there(path: Path | None) -> bool:
-    return path is not None and Path(path).is_file()
-
-
-def _index(path: Path | None) -> pd.DataFrame | None:
-    if path is None or not _there(path):
-        return None
-    return pd.read_parquet(path, columns=["status", "frames", "fps", "duration", "width", "height"])
-
-
-def _rejected(path: Path | None) -> pd.DataFrame | None:
-    if path is None or not _there(path):
-        return None
-    return pd.read_csv(path, usecols=["path", "reason"], dtype="str", keep_default_na=False)
-
-
-def _splits(path: Path | None) -> Html | None:
-    if path is None or not _there(path):
-        return None
-    record = read_json(path)
-    columns = [key for key in ("videos", "units", "classes", "frames") if key in record]
-    rows = [[split, *(record[key].get(split, 0) for key in columns)] for split in record["videos"]]
-    leaks = {kind: found for kind, found in record.get("leakage", {}).items() if found}
-    verdict = tag("p", tag("span", "✓ no leakage", class_="chip better"),
-                  " No equal file and no recording group stands in two splits.")  # fmt: skip
-    if leaks:
-        counts = "; ".join(
-            f"{len(found)} {kind.replace('_', ' ')} in more than one split" for kind, found in leaks.items()
-        )
-        examples = [[kind.replace("_", " "), one["value"], ", ".join(f"{video} ({split})" for video, split in one["videos"].items())]
-                    for kind, found in leaks.items() for one in found]  # fmt: skip
-        verdict = join(
-            tag("p", f"Leakage: {counts}. Scores on these splits may flatter.", class_="note"),
-            details("Which", table(["kind", "value", "videos"], examples[:REJECTED_SHOWN])),
-        )
-    return join(table(["split", *columns], rows, numbers=range(1, len(columns) + 1)), verdict)
-
-
-def _spans(index: pd.DataFrame | None) -> Html | None:
-    if index is None or not len(index):
-        return None
-    rows = []
-    for column, unit in (("frames", ""), ("fps", " 1/s"), ("duration", " s"), ("width", " px"), ("height", " px")):
-        values = pd.to_numeric(index[column], errors="coerce").dropna()
-        if len(values):
-            low, middle, high = values.min(), values.median(), values.max()
-            rows.append(
-                [column + unit.replace(" ", ", ") if unit else column, number(low), number(middle), number(high)]
-            )
-    return details(
-        "Lengths, rates and sizes", table(["of the videos", "least", "median", "most"], rows, numbers=(1, 2, 3))
-    )
-
-
-def _reasons(rejected: pd.DataFrame | None) -> Html | None:
-    if rejected is None or not len(rejected):
-        return None
-    rows = rejected[["path", "reason"]].head(REJECTED_SHOWN).to_numpy().tolist()
-    more = (
-        f" (the first {REJECTED_SHOWN} of {len(rejected):,}; all of them in rejected.csv)"
-        if len(rejected) > REJECTED_SHOWN
-        else ""
-    )
-    return details(f"Rejected files and why{more}", table(["file", "reason"], rows), open_=len(rejected) <= 8)
-
-
-def _probes(inputs: ReportInputs) -> Html:
-    """What can be read off the embeddings linearly, as the probe's file says."""
-    parts = []
-    for path in inputs.probes:
-        if _there(path):
-            rows = [
-                [key, Cell(number(value) if isinstance(value, float) else str(value))]
-                for key, value in _probe_facts(path)
-            ]
-            parts += [
-                tag("h3", f"{path.stem} on {path.parents[1].name}"),
-                table(["quantity", "value"], rows, numbers=(1,)),
-            ]
-    return join(parts)
-
-
-def _probe_facts(path: Path) -> list[tuple[str, Any]]:
-    return flat(
-        {
-            key: value
-            for key, value in read_json(path).items()
-            if key not in ("provenance", "versions", "machine", "git")
-        }
-    )
-
-
-def _galleries(inputs: ReportInputs) -> Html:
-    return join(picture(Path(one.path), one.caption) for one in inputs.galleries if _there(one.path))
-
-
-# --- how it was made -------------------------------------------------------------------------------------------------
-
-
-def _method(summary: Summary) -> Html | None:
-    if not summary.comparisons:
-        return None
-    rules = summary.comparisons[0]["rules"]
-    scored = {key[2] for key in summary.levels}
-    lists = [(METRICS[name].title, METRICS[name].description) for name in METRICS if name in scored]
-    return join(
-        tag("p", "A difference is called better or worse only where the paired t-test stays significant after Holm’s "
-                 "correction over all tests of its comparison. It says: on other videos of this kind, these trained networks "
-                 "would again differ in this direction. Whether other seeds would, the spread between seeds hints at."),
-        tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in rules.items())),
-        tag("h4", "Metrics"),
-        tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in lists)),
-    )  # fmt: skip
-
-
-def _provenance(summary: Summary) -> Html:
-    rows = [_run_row(summary, run) for run in summary.runs]
-    heads = [
-        "experiment",
-        "seed",
-        "parameters",
-        "steps",
-        "best step",
-        "learning rate",
-        "device",
-        "minutes",
-        "commit",
-        "identity",
-    ]
-    parts: list[Html | None] = [table(heads, rows, numbers=range(1, 8)) if rows else None]
-    for title, key in (("Versions", "versions"), ("Machine", "machine"), ("Code", "git")):
-        found = list(dict.fromkeys(_text(run.record.get(key)) for run in summary.runs if run.record.get(key)))
-        parts += [tag("h4", title), *(tag("p", one, class_="quiet wrap") for one in found)] if found else []
-    if any((run.record.get("git") or {}).get("changed") for run in summary.runs):
-        parts.append(tag("p", "Some runs were made from a checkout with uncommitted changes.", class_="note"))
-    if summary.inputs.config:
-        parts.append(details("The whole config", tag("pre", summary.inputs.config)))
-    return join(parts)
-
-
-def _text(value: Any) -> str:
-    return ", ".join(f"{key} {inner}" for key, inner in flat(value))
-
-
-def _run_row(summary: Summary, run: Run) -> list[Cell | Content]:
-    record = run.record
-    commit = (record.get("git") or {}).get("commit", "")
-    seconds, parameters = record.get("seconds"), record.get("parameters")
-    return [
-        summary.title(run.experiment),
-        run.seed,
-        Cell("–" if parameters is None else f"{parameters:,}", parameters),
-        record.get("steps"),
-        record.get("best_step"),
-        _cell(record.get("learning_rate") if record.get("steps") else None),
-        record.get("device"),
-        Cell("–" if seconds is None else f"{seconds / 60:.1f}", seconds),
-        Cell(commit[:10], hint=commit),
-        Cell(str(record.get("identity", ""))[:12], hint=str(record.get("identity", ""))),
-    ]

@@ -70,11 +70,18 @@ def read_scores(paths: Sequence[str | Path], columns: Sequence[str] = COLUMNS) -
 
 
 def read_facts(paths: Sequence[str | Path]) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Read the JSON files beside the scores: experiment → split → the task's facts, one dict a seed."""
+    """Read the JSON files beside the scores: experiment → split → the task's facts, one dict a seed.
+
+    Raises ValueError for a file that does not say whose scores it is about.
+    """
     facts: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for path in paths:
         record = read_json(path)
-        facts.setdefault(record["experiment"], {}).setdefault(record["split"], []).append(record.get("facts", record))
+        origin = record.pop("provenance", {})
+        experiment, split = origin.get("spec", {}).get("experiment"), origin.get("split")
+        if experiment is None or split is None:
+            raise ValueError(f"{path} does not say which experiment and split it belongs to: score them again")
+        facts.setdefault(experiment, {}).setdefault(split, []).append(record)
     return facts
 
 
@@ -218,7 +225,7 @@ def _whole(
             + ", ".join(f"{count} with seed {seed}" for seed, count in counts.items())
             + f", {samples} in all"
         )
-    if (rows.groupby("sample_id", observed=True)["unit"].nunique() > 1).any():
+    if len(rows[["sample_id", "unit"]].drop_duplicates()) > samples:
         raise Refused(f"{experiment} has samples that belong to more than one unit")
     return rows
 
@@ -280,12 +287,11 @@ def level(rows: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
     rows: columns data, seed, sample_id, unit, value. Returns value (the metric's reducer), its interval at 1 - alpha
     over units where the reducer is the mean, sd over units, counts, the value of each seed and the sd between them.
     """
-    means = _unit_means(rows)
-    n = len(means)
-    spread = float(means.std(ddof=1)) if n > 1 else None
+    means = Means(rows, metric)
+    n = len(means.units)
+    spread = float(means.units.std(ddof=1)) if n > 1 else None
     margin = _margin(spread, n, alpha) if metric.reducer == "mean" and spread is not None else None
-    value = _reduce(rows, metric)
-    seeds = {str(seed): _reduce(part, metric) for seed, part in rows.groupby("seed")}
+    value, seeds = means.value, {str(seed): one for seed, one in means.seeds.items()}
     return {
         "data": str(rows["data"].iloc[0]),
         "title": metric.title,
@@ -304,28 +310,44 @@ def level(rows: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
     }
 
 
-def _unit_means(rows: pd.DataFrame) -> pd.Series:
-    """unit → mean over its samples and seeds, in the order of the unit's name."""
-    return rows.groupby("unit", observed=True, sort=True)["value"].mean()
+class Means:
+    """Scores of one experiment on one split and metric, reduced.
+
+    units: mean of each unit over its samples and seeds, in the order of the units. value: the mean of the units (every
+    unit counts the same), or the median of all rows. seeds: the same for each seed alone.
+    """
+
+    def __init__(self, rows: pd.DataFrame, metric: Metric):
+        values = rows["value"].to_numpy(float)
+        codes, _ = pd.factorize(rows["unit"], sort=True)
+        self.units = _grouped(values, codes)
+        self.value = float(self.units.mean() if metric.reducer == "mean" else np.median(values))
+        numbers = rows["seed"].to_numpy()
+        self.seeds = {
+            int(seed): float(_grouped(values[chosen], codes[chosen]).mean())
+            if metric.reducer == "mean"
+            else float(np.median(values[chosen]))
+            for seed in np.unique(numbers)
+            for chosen in [numbers == seed]
+        }
 
 
-def _reduce(rows: pd.DataFrame, metric: Metric) -> float:
-    """The mean of the unit means (every unit counts the same), or the median of all rows."""
-    return float(_unit_means(rows).mean() if metric.reducer == "mean" else rows["value"].median())
+def _grouped(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Mean of the values of each code that occurs, in the order of the codes."""
+    counts = np.bincount(codes)
+    sums = np.bincount(codes, values)
+    return sums[counts > 0] / counts[counts > 0]
 
 
 def _margin(spread: float, n: int, alpha: float) -> float:
     return float(stats.t.ppf(1 - alpha / 2, n - 1) * spread / np.sqrt(n))
 
 
-def _common(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric) -> dict[str, Any]:
-    """What tests and intervals both say."""
-    values = {"baseline": _reduce(baseline, metric), "treatment": _reduce(treatment, metric)}
+def _common(baseline: pd.DataFrame, sides: tuple[Means, Means], metric: Metric) -> dict[str, Any]:
+    """What tests and intervals both say. sides: baseline, treatment."""
+    values = {"baseline": sides[0].value, "treatment": sides[1].value}
     difference = values["treatment"] - values["baseline"]
-    seeds = {
-        name: {str(seed): _reduce(part, metric) for seed, part in rows.groupby("seed")}
-        for name, rows in (("baseline", baseline), ("treatment", treatment))
-    }
+    seeds = {"baseline": sides[0].seeds, "treatment": sides[1].seeds}
     sign = 1 if metric.better == "higher" else -1
     paired = seeds["baseline"].keys() == seeds["treatment"].keys()
     wins = sum(sign * (seeds["treatment"][seed] - seeds["baseline"][seed]) > 0 for seed in seeds["baseline"] if paired)
@@ -347,7 +369,8 @@ def _common(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric) -> 
 
 def _test(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
     """Paired t and Wilcoxon on unit means; p after Holm is filled in when the whole family is known."""
-    left, right = _unit_means(baseline).to_numpy(), _unit_means(treatment).to_numpy()
+    sides = Means(baseline, metric), Means(treatment, metric)
+    left, right = (side.units for side in sides)
     differences = right - left  # [n]
     n, scale = len(differences), max(np.abs(left).max(), np.abs(right).max())
     if not differences.any():
@@ -364,7 +387,7 @@ def _test(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha
     sign = 1 if metric.better == "higher" else -1
     return {
         "kind": "paired t",
-        **_common(baseline, treatment, metric),
+        **_common(baseline, sides, metric),
         "low": mean - margin,
         "high": mean + margin,
         "t": float(t),
@@ -393,7 +416,7 @@ def _interval(
     sides = [np.quantile(side, tails) for side in medians]
     return {
         "kind": "bootstrap",
-        **_common(baseline, treatment, metric),
+        **_common(baseline, (Means(baseline, metric), Means(treatment, metric)), metric),
         "low": float(difference[0]),
         "high": float(difference[1]),
         "baseline_interval": [float(end) for end in sides[0]],

@@ -242,9 +242,14 @@ def by_how_much(result: Mapping[str, Any]) -> str:
     direction = "lower" if result["difference"] < 0 else "higher"
     if metric.better == "lower" and metric.reducer == "mean" and result["relative_change"] is not None:
         return f"{percent(result['relative_change'])} {direction}"
-    said = metric.unit.lower() in metric.title.lower()  # the title says what is counted
-    size = number(abs(result["difference"]), 3) + ("" if said else f" {metric.unit}")
+    size = number(abs(result["difference"]), 3) + in_unit(result["metric"]).replace(",", "")
     return f"{size} {direction}" if result["difference"] else "equal"
+
+
+def in_unit(metric: str) -> str:
+    """`, dB` behind a title; nothing where the title says what is counted."""
+    kind = METRICS[metric]
+    return f", {kind.unit}" if kind.unit and kind.unit.lower() not in kind.title.lower() else ""
 
 
 def seeds_text(results: Sequence[Mapping[str, Any]]) -> str:

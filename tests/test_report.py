@@ -1,0 +1,190 @@
+"""The page: says what won and by how much, needs nothing from outside, escapes everything, bears absent parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import html.parser
+import json
+import re
+
+import made_results
+import pytest
+
+from framecast import page, report, statistics
+from framecast import summary as summary_module
+from framecast.summary import DataFiles, Gallery, ReportInputs, Summary, by_how_much, number, p_value, seeds_text
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    return made_results.make(tmp_path_factory.mktemp("made"), videos=12, windows=3, seeds=2, gaps=(1,))
+
+
+@pytest.fixture(scope="module")
+def text(inputs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    report.write(inputs, path)
+    return path.read_text(encoding="utf-8")
+
+
+def plain(markup: str) -> str:
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", "", markup))
+
+
+def rewritten(inputs: ReportInputs, folder, change) -> ReportInputs:
+    """The inputs with their first comparison alone, changed."""
+    entry = json.loads(inputs.comparisons[0].read_text())
+    change(entry)
+    path = folder / "entry.json"
+    path.write_text(json.dumps(entry))
+    return dataclasses.replace(inputs, comparisons=[path])
+
+
+def test_headline_says_who_won_by_how_much_on_what(inputs, text):
+    test = json.loads(inputs.comparisons[1].read_text())["tests"][5]
+    assert test["treatment"] == "tmdn_gap1" and test["winner"] == "tmdn_gap1"
+    words = plain(text)
+    assert f"TMDN, +1 beats Copy last, +1: {abs(test['relative_change']):.1%} lower" in words
+    assert "n = 12 videos" in words and p_value(test["p_holm"]) + " after Holm" in words
+    assert "Mean of the history, +1 loses to Copy last, +1" in words
+    assert "Copy last, +1, with nothing to train, scores" in words and "skill" in words
+
+
+def test_no_significance_and_few_units_are_said_plainly(inputs, tmp_path):
+    def change(entry):
+        entry["tests"][0].update(significant=False, p_holm=0.4, n=6)
+
+    report.write(rewritten(inputs, tmp_path, change), tmp_path / "r.html")
+    words = plain((tmp_path / "r.html").read_text())
+    assert "cannot be told apart from" in words and "Only 6 videos" in words
+
+
+def test_refusals_stand_with_their_reason(text, inputs, tmp_path):
+    assert "picks the best of several samples by looking at the truth" in plain(text)
+
+    def change(entry):
+        entry["refusals"] += [
+            {key: test[key] for key in ("treatment", "baseline", "split", "metric")} | {"reason": "b lacks <3> samples"}
+            for test in entry["tests"] + entry["intervals"]
+        ]
+        entry.update(tests=[], intervals=[], family=0)
+
+    report.write(rewritten(inputs, tmp_path, change), tmp_path / "r.html")
+    assert "TMDN, +1 against GRU-1024, +1: b lacks &lt;3&gt; samples" in plain((tmp_path / "r.html").read_text())
+
+
+def test_page_is_whole_and_fetches_nothing(text):
+    class Checker(html.parser.HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open: list[str] = []
+
+        def handle_starttag(self, name, attributes):
+            for key, value in attributes:
+                if key in ("src", "href", "xlink:href"):
+                    assert (value or "").startswith(("#", "data:")), (name, key, value)
+            if name not in ("meta", "img", "input"):
+                self.open.append(name)
+
+        def handle_endtag(self, name):
+            assert self.open.pop() == name
+
+    checker = Checker()
+    checker.feed(text)
+    assert not checker.open
+    assert "@import" not in text and "url(http" not in text and "prefers-color-scheme:dark" in text
+    places = set(re.findall(r'<section id="(\w+)"', text))
+    assert places == {
+        "won",
+        "comparisons",
+        "experiments",
+        "curves",
+        "data",
+        "encoders",
+        "pictures",
+        "reading",
+        "provenance",
+    }
+    assert all(f'href="#{place}"' in text for place in places)
+
+
+def test_everything_from_files_is_escaped(text, inputs, tmp_path):
+    assert "broken/&lt;script&gt;.avi" in text and "&lt;b&gt;not bold&lt;/b&gt;" in text and "<script>.avi" not in text
+    hostile = "<img src=x onerror=alert(1)> \udc80 & \"'"
+    titles = dict.fromkeys(inputs.titles, hostile)
+    made = dataclasses.replace(inputs, titles=titles, galleries=[Gallery(inputs.galleries[0].path, hostile)])
+    report.write(made, tmp_path / "r.html")
+    assert "<img src=x" not in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_data_section_counts_rejects_and_leaks(text, inputs, tmp_path):
+    words = plain(text)
+    assert (
+        "84videos indexed" in words
+        and "3files rejected" in words
+        and "no leakage" in words
+        and "the file is empty" in words
+    )
+    splits = json.loads(inputs.data["world"].splits.read_text())
+    splits["leakage"]["equal_files"] = [{"value": "ab12", "videos": {"a.mp4": "train", "b.mp4": "test"}}]
+    (tmp_path / "splits.json").write_text(json.dumps(splits))
+    data = {"world": dataclasses.replace(inputs.data["world"], splits=tmp_path / "splits.json")}
+    report.write(dataclasses.replace(inputs, data=data), tmp_path / "r.html")
+    words = plain((tmp_path / "r.html").read_text())
+    assert "1 equal files in more than one split" in words and "a.mp4 (train), b.mp4 (test)" in words
+
+
+def test_parts_may_be_absent(inputs, tmp_path):
+    report.write(ReportInputs(), tmp_path / "empty.html")
+    assert "No comparison is active" in (tmp_path / "empty.html").read_text()
+    bare = dataclasses.replace(
+        inputs, runs=[], data={"world": DataFiles()}, probes=[tmp_path / "no.json"], galleries=[], config=""
+    )
+    report.write(bare, tmp_path / "bare.html")
+    assert 'id="curves"' not in (tmp_path / "bare.html").read_text()
+
+
+def test_equal_inputs_give_equal_pages(inputs, text, tmp_path):
+    report.write(inputs, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
+
+
+def test_a_picture_that_browsers_do_not_show_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"not '\.tiff'"):
+        page.picture(tmp_path / "a.tiff", "caption")
+
+
+def test_groups_share_task_and_data_and_their_reference_is_a_trivial_baseline(inputs):
+    summary = Summary(inputs)
+    assert [group.title for group in summary.groups] == ["embedding on world"]
+    assert summary.trivial == {f"{name}_gap1" for name in made_results.TRIVIAL}
+    assert summary.reference("tmdn_gap1", "test", "mse") == "copy_last_gap1"
+    # Without a comparison that names one, the trivial baseline that is hardest to beat.
+    summary.comparisons = []
+    assert summary.reference("tmdn_gap1", "test", "cosine") == "copy_last_gap1"
+    assert (
+        summary.skill("tmdn_gap1", "test", "cosine") is None and summary.skill("copy_last_gap1", "test", "mse")[0] == 0
+    )
+
+
+def test_words():
+    assert [number(value) for value in (-0.001234, None, float("nan"), 12345.6)] == ["−0.001234", "–", "–", "1.235e+04"]
+    assert [p_value(value) for value in (1e-9, 0.03456, 0.5)] == ["p < 0.0001", "p = 0.035", "p = 0.50"]
+    one, three = ({"treatment_seeds": seeds, "baseline_seeds": 1} for seeds in (1, 3))
+    assert [seeds_text([one]), seeds_text([three]), seeds_text([one, three])] == [
+        "1 seed",
+        "3 seeds against 1",
+        "1–3 seeds against 1",
+    ]
+    error = {"metric": "mse", "difference": -0.1, "relative_change": -0.123}
+    assert by_how_much(error) == "12.3% lower"
+    assert by_how_much(error | {"metric": "psnr", "difference": 0.5}) == "0.5 dB higher"
+
+
+def test_curves_and_scores_of_the_fixture_are_those_of_the_workflow(inputs):
+    assert list(statistics.read_scores(inputs.scores[:1]).columns) == statistics.COLUMNS
+
+
+def test_groups_of_one_task_are_told_apart_by_what_differs():
+    tasks = [("world", {"name": "embedding", "gap": gap, "history": 30}) for gap in (1, 5)]
+    assert summary_module._group_titles(tasks) == ["embedding on world (gap 1)", "embedding on world (gap 5)"]
