@@ -85,16 +85,16 @@ def test_equal_files_in_two_splits_are_reported(tmp_path: Path) -> None:
 
 
 def test_lists(tmp_path: Path) -> None:
-    for name, lines in {"train": "a.mp4 1\nb.mp4 1\n", "select": "c.mp4", "test": "d.mp4\n"}.items():
+    for name, lines in {"train": "a.mp4 1\nb.mp4 1\n", "select": "c with blanks.mp4 3", "test": "d.mp4\n"}.items():
         (tmp_path / f"{name}.txt").write_text(lines)
     files = {name: str(tmp_path / f"{name}.txt") for name in ("train", "select", "test")}
     source = {"kind": "plain", "path": ".", "label": "none", "group": None}
     rule = data(source=source, splits={"kind": "lists", "files": files})
-    samples, _ = assigned(tmp_path, index(["a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4"]), rule)
+    samples, _ = assigned(tmp_path, index(["a.mp4", "b.mp4", "c with blanks.mp4", "d.mp4", "e.mp4"]), rule)
     assert samples["split"].tolist() == ["train", "train", "select", "test"]
     (tmp_path / "test.txt").write_text("a.mp4\n")
     with pytest.raises(ValueError, match=r"'a\.mp4' stands in 'test' and in 'train'"):
-        assigned(tmp_path, index(["a.mp4", "b.mp4", "c.mp4"]), rule)
+        assigned(tmp_path, index(["a.mp4", "b.mp4", "c with blanks.mp4"]), rule)
 
 
 def test_an_empty_split_is_an_error(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class ListSplit(Closed):
     kind: Literal["lists"]
     """`lists`: official lists."""
     files: dict[Name, str]
-    """Split to text file; a line holds a video id, what follows the first blank is not read."""
+    """Split to text file; a line holds a video id, and may hold a class number after a blank."""
 
 
 class Data(Closed):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from framecast import lifeline
 from framecast.files import read_json
 from framecast.progress import logged
 from framecast.stores import Stores
@@ -18,8 +19,9 @@ def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield (parameters, settings) of a rule's script while its output goes to the rule's log.
 
     Parameters that are JSON objects (`spec`, `source` …) arrive decoded. `snakemake` is the object that Snakemake
-    puts into a script; only its plain attributes are used.
+    puts into a script; only its plain attributes are used. The job ends when the Snakemake process above it does.
     """
+    lifeline.follow()
     params = {name: _decoded(value) for name, value in snakemake.params.items()}
     settings = read_json(params["settings"]) if "settings" in params else {}
     words = [snakemake.rule, *(str(value) for value in snakemake.wildcards)]

@@ -7,6 +7,7 @@ written to a report that the workbook and the page show.
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +60,19 @@ def _random(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.S
     Classes smaller than the number of splits share one running count, so that many classes of one video each still fill
     every split.
     """
-    assigned: dict[tuple[Any, Any], str] = {}
+    assigned: dict[tuple[str, str], str] = {}
     running = dict.fromkeys(fractions, 0)
-    sizes = table.groupby(["label", "group"], dropna=False).size()
-    for label in sorted(sizes.index.get_level_values(0).unique(), key=str):
-        groups = sizes[sizes.index.get_level_values(0).isna()] if pd.isna(label) else sizes[[label]]
+    labels = table["label"].fillna("").astype(str)
+    keys = list(zip(labels, table["group"].astype(str), strict=True))
+    sizes = Counter(keys)
+    for label in sorted(set(labels)):
+        groups = [key for key in sizes if key[0] == label]
         counts = running if len(groups) < len(fractions) else dict.fromkeys(fractions, 0)
-        for key in sorted(groups.index, key=lambda key: derive(seed, "split", str(key[0]), str(key[1]))):
-            total = sum(counts.values()) + int(groups[key])
-            split = max(fractions, key=lambda name: fractions[name] * total - counts[name])
-            counts[split] += int(groups[key])
-            assigned[_key(*key)] = split
-    return pd.Series([assigned[_key(*key)] for key in zip(table["label"], table["group"], strict=True)], table.index)
-
-
-def _key(label: Any, group: Any) -> tuple[Any, Any]:
-    return (None if pd.isna(label) else label, group)
+        for key in sorted(groups, key=lambda key: derive(seed, "split", *key)):
+            total = sum(counts.values()) + sizes[key]
+            assigned[key] = max(fractions, key=lambda name: fractions[name] * total - counts[name])
+            counts[assigned[key]] += sizes[key]
+    return pd.Series([assigned[key] for key in keys], table.index)
 
 
 def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
@@ -82,7 +80,7 @@ def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
     known = set(table["video_id"])
     for split, path in files.items():
         text = Path(path).read_text(encoding="utf-8")
-        names = [line.split()[0] for line in text.splitlines() if line.strip()]
+        names = [_listed_id(line, known) for line in text.splitlines() if line.strip()]
         if len(known.intersection(names)) == 0:
             raise ValueError(f"data.splits.files.{split}: none of the {len(names)} ids in {path} is an indexed video")
         chosen = table["video_id"].isin(names)
@@ -93,6 +91,12 @@ def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
             )
         found[chosen] = split
     return found
+
+
+def _listed_id(line: str, known: set[str]) -> str:
+    """The id on a line: all of it where that is a video (names may hold blanks), else what stands before a number."""
+    whole = line.strip()
+    return whole if whole in known else whole.rsplit(maxsplit=1)[0]
 
 
 def _check_filled(table: pd.DataFrame, data: dict[str, Any]) -> None:
