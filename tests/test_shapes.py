@@ -22,7 +22,8 @@ from framecast.world.clips import paint, simulate
 from framecast.world.render import EYE, camera, render
 
 SOURCE = {
-    "kind": "world", "seed": 3, "videos": 26, "frames": [40, 44], "height": 32, "width": 48, "fps": 12, "objects": [1, 3],
+    "kind": "world", "seed": 3, "videos": 26, "frames": [40, 44], "height": 32, "width": 48, "fps": 12,
+    "objects": [1, 3],
 }  # fmt: skip
 
 
@@ -133,7 +134,7 @@ def test_failure_leaves_nothing(tmp_path):
 
 
 def _nearest(bodies, frame, height, width):
-    """The class seen through each pixel's centre, by plain intersection of each ray with each solid, in double precision."""
+    """The class seen through each pixel's centre, ray by ray and solid by solid, in double precision."""
     rays = camera(height, width).rays[:, :, 0].astype(float).T
     best, seen = np.full(len(rays), np.inf), np.zeros(len(rays), int)
     for body in bodies:

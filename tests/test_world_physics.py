@@ -13,7 +13,8 @@ from framecast.world.clips import simulate
 from framecast.world.stage import BOUNDS
 
 SOURCE = {
-    "kind": "world", "seed": 7, "videos": 26, "frames": [44, 64], "height": 64, "width": 96, "fps": 12, "objects": [1, 3],
+    "kind": "world", "seed": 7, "videos": 26, "frames": [44, 64], "height": 64, "width": 96, "fps": 12,
+    "objects": [1, 3],
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_reflect_is_the_motion_between_two_walls():
 
 
 def test_a_rolling_ball_does_not_slip():
-    """The point of a ball that touches the floor stands still: after a quarter turn the ball is a quarter of its girth on."""
+    """After a quarter turn a ball is a quarter of its girth further on."""
     x = np.stack([np.linspace(0, np.pi / 2 * 0.5, 50), np.zeros(50), np.full(50, 0.5)], 1)
     attitude = physics.roll(x, 0.5)
     turned = attitude[-1] @ attitude[0].T
