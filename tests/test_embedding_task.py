@@ -21,7 +21,7 @@ from framecast.tasks import embedding as task
 
 torch.set_num_threads(1)
 CONFIG = task.Config(encoder="toy", history=6, gap=2).model_dump(mode="json")
-TMDN = tmdn.Config(width=16, layers=1, heads=2, manifold=4, denoiser_width=16, denoiser_layers=1)
+TMDN = tmdn.Config(lags=(1, 3), width=16, layers=1, heads=2, manifold=4, denoiser_width=16, denoiser_layers=1)
 GRU = recurrent.Config(cell="gru", hidden=8)
 DRAW = task.Inference(mode="mean", samples=6, steps=4).model_dump(mode="json")
 
@@ -289,10 +289,13 @@ def test_an_untrained_tmdn_draws_the_gaussian_it_says():
     torch.testing.assert_close(draws.std(dim=0), torch.full((4,), 0.5), rtol=0.06, atol=0)
 
 
-def test_manifold_is_whitened_and_keeps_the_main_axes():
+def test_manifold_is_whitened_and_keeps_the_main_axes_and_steps_have_unit_size():
     changes = torch.randn(500, 5) * torch.tensor([3.0, 0.1, 2.0, 0.5, 1.0])
     core = tmdn.build(TMDN, width=5, history=6, gap=1)
-    core.fit(changes)
+    histories = torch.randn(50, 6, 5).cumsum(dim=1) * 0.01
+    core.fit(histories, changes)
+    steps = core.context.steps(histories, 3) * core.context.scale[1]
+    torch.testing.assert_close(steps.square().mean(), torch.ones(()))
     points = changes @ core.to_manifold
     torch.testing.assert_close(points.square().mean(dim=0), torch.ones(4), rtol=1e-3, atol=1e-3)
     rest = (points @ core.from_manifold - changes).square().mean()

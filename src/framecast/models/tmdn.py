@@ -1,6 +1,7 @@
 """TMDN, Temporal Manifold Diffusion Network: conditional diffusion of the next embedding over a learned manifold.
 
-A causal Transformer reads the normalised embeddings and their steps and gives a context at every position. From it a
+A causal Transformer reads the normalised embeddings and their steps over a few lags, each lag scaled to unit size
+(small steps carry the motion), and gives a context at every position. From it a
 deterministic head says the change to expect; it starts at zero, so that an untrained network copies the last embedding.
 Changes of embeddings fill few directions: a linear manifold of M dimensions is fitted to those of the training split
 (principal axes, whitened), and there a small AdaLN network denoises what the head cannot know. Diffusing raw features
@@ -31,9 +32,11 @@ from framecast.config import Closed, Positive
 class Config(Closed):
     """A causal Transformer, a deterministic head and a denoiser on a manifold."""
 
-    width: Positive = 192
+    lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 4)
+    """Frames over which steps between embeddings are taken as inputs."""
+    width: Positive = 128
     """Width H of the Transformer."""
-    layers: Positive = 4
+    layers: Positive = 3
     """Transformer blocks."""
     heads: Positive = 4
     """Attention heads; they divide `width`."""
@@ -41,7 +44,7 @@ class Config(Closed):
     """Share of each block's output set to zero in training."""
     manifold: Positive = 32
     """Dimensions M of the manifold; at most the embedding's width is used."""
-    denoiser_width: Positive = 256
+    denoiser_width: Positive = 128
     """Width of the denoiser."""
     denoiser_layers: Positive = 3
     """Residual blocks of the denoiser."""
@@ -80,19 +83,30 @@ class Block(nn.Module):
 class Context(nn.Module):
     """Embeddings and their steps → one context a position, from what came before it."""
 
+    scale: Tensor
+
     def __init__(self, config: Config, width: int, history: int) -> None:
         super().__init__()
-        self.project = nn.Linear(2 * width, config.width)
+        self.lags = config.lags
+        self.register_buffer("scale", torch.ones(len(config.lags)))
+        self.project = nn.Linear((1 + len(config.lags)) * width, config.width)
         self.position = nn.Parameter(torch.randn(history, config.width) * 0.02)
         self.blocks = nn.ModuleList(Block(config.width, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, history: Tensor) -> Tensor:  # [B, T, D] -> [B, T, H]
-        steps = torch.diff(history, dim=1, prepend=history[:, :1])
-        x = self.project(torch.cat([history, steps], dim=2)) + self.position[: history.shape[1]]
+        steps = [self.steps(history, lag) * scale for lag, scale in zip(self.lags, self.scale, strict=True)]
+        x = self.project(torch.cat([history, *steps], dim=2)) + self.position[: history.shape[1]]
+        x = self.dropout(x)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+    def steps(self, history: Tensor, lag: int) -> Tensor:  # [B, T, D] -> [B, T, D]
+        """The change over the last `lag` frames; from the first frame where there are fewer."""
+        past = (torch.arange(history.shape[1], device=history.device) - lag).clamp(min=0)
+        return history - history[:, past]
 
 
 # --- denoiser --------------------------------------------------------------------------------------------------------
@@ -170,8 +184,13 @@ class TMDN(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     @torch.no_grad()
-    def fit(self, changes: Tensor) -> None:
-        """Lay the manifold along the main axes of the training split's changes [n, D], each of unit deviation."""
+    def fit(self, histories: Tensor, changes: Tensor) -> None:
+        """Measure the training split: the size of steps in histories [n, T, D], the main axes of changes [m, D].
+
+        The manifold lies along those axes, each scaled to unit deviation.
+        """
+        sizes = torch.stack([self.context.steps(histories, lag).square().mean().sqrt() for lag in self.context.lags])
+        self.context.scale.copy_(1 / sizes.clamp(min=1e-6))
         second = changes.double().T @ changes.double() / len(changes)
         variances, axes = torch.linalg.eigh(second)  # ascending
         axes, scale = axes.flip(1)[:, : self.latent], variances.flip(0)[: self.latent].clamp(min=1e-8).sqrt()

@@ -210,7 +210,8 @@ def fit(module: NextEmbedding, dataset: Windows) -> None:
     """Statistics of the training split: mean and deviation of each dimension, root mean square of the change over the
     gap.
 
-    A model with a `fit` of its own gets all those changes, [n, D], in target units.
+    A model with a `fit` of its own gets up to 512 histories [n, T, D] as it will see them and all changes [m, D] in
+    target units.
     """
     counts = np.diff(dataset.offsets)
     long = np.repeat(counts >= dataset.length, counts)
@@ -226,7 +227,9 @@ def fit(module: NextEmbedding, dataset: Windows) -> None:
     size = changes.double().square().mean().sqrt()
     module.change.copy_(size if size > 0 else torch.ones_like(size))
     if hasattr(module.core, "fit"):
-        module.core.fit(changes / module.change)
+        chosen = np.unique(np.linspace(0, len(dataset) - 1, 512).astype(np.int64))
+        histories = dataset.__getitems__(chosen.tolist())["window"][:, : module.history]
+        module.core.fit(module.inputs(histories), changes / module.change)
 
 
 # --- training --------------------------------------------------------------------------------------------------------
