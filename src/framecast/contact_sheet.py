@@ -27,7 +27,7 @@ def draw(samples: Path, stores: list[Path], out: Path) -> None:
     """
     table = pd.read_parquet(samples, columns=["video_id", "split", "label"])
     chosen = sorted(table["video_id"], key=lambda name: derive(0, "contact sheet", name))[:VIDEOS]
-    titles = {row.video_id: f"{row.video_id} · {row.split}" for row in table.itertuples()}
+    titles = {row.video_id: f"{row.video_id}   ({row.split})" for row in table.itertuples()}
     opened = [FrameStore(folder) for folder in stores]
     rows = [(titles[name], _frames(store, name)) for store in opened for name in store.video_ids if name in chosen]
     with replacing(out) as temporary:
