@@ -161,9 +161,16 @@ def _data(folder: Path, videos: int) -> DataFiles:
 
 def _probe(path: Path) -> Path:
     path.parent.mkdir(parents=True)
-    path.write_text(
-        json.dumps({"position": {"r2": 0.93, "error": 4.1}, "velocity": {"r2": 0.41, "error": 1.7}, "n": 612})
-    )
+    judged = {
+        "r2": [0.93, 0.91],
+        "error": [4.1, 3.9],
+        "error_of_the_mean": [17.2, 12.0],
+        "frames": 1296,
+        "penalty": 10.0,
+    }
+    targets = {"actor": {"position": judged, "velocity_from_two": judged}, "scene": {"position": judged}}
+    facts = {"unit": "pixels", "videos": {"train": 120, "test": 24}, "encoder": {"kind": "dino"}, "width": 64}
+    path.write_text(json.dumps({"test": targets, **facts, "provenance": {"git": {"commit": "abc"}}}))
     return path
 
 

@@ -176,7 +176,7 @@ border-radius:8px}
 table{border-collapse:collapse;width:100%;font-size:.87rem;font-variant-numeric:tabular-nums;background:var(--paper)}
 th,td{padding:.38rem .75rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 tbody tr:last-child td{border-bottom:0}
-th{position:sticky;top:0;background:var(--panel);cursor:pointer;font-weight:600;white-space:nowrap;user-select:none;
+th{position:sticky;top:0;background:var(--panel);cursor:pointer;font-weight:600;vertical-align:bottom;user-select:none;
 z-index:1}
 th[data-order=up]:after{content:" ▲";font-size:.7em}th[data-order=down]:after{content:" ▼";font-size:.7em}
 .n{text-align:right;white-space:nowrap}td.best{font-weight:700}td small{color:var(--quiet);font-size:.86em}

@@ -146,7 +146,16 @@ def _line(summary: Summary, entry: Mapping[str, Any], treatment: str, split: str
     return tag(
         "li",
         chip,
-        tag("div", names[0], verb, names[1], ": ", tag("b", amount), f" ({values}). ", _evidence(summary, result)),
+        tag(
+            "div",
+            names[0],
+            verb,
+            names[1],
+            ": ",
+            tag("b", amount),
+            f" ({values}).",
+            tag("div", _evidence(summary, result)),
+        ),
     )
 
 

@@ -264,29 +264,47 @@ def _reasons(rejected: pd.DataFrame | None) -> Html | None:
 
 
 def probes(inputs: ReportInputs) -> Html:
-    """What can be read off the embeddings linearly, as the probe's file says."""
-    parts = []
-    for path in inputs.probes:
-        if _there(path):
-            rows: list[list[Cell | Content]] = [
-                [key, Cell(number(value) if isinstance(value, float) else str(value))]
-                for key, value in _probe_facts(path)
-            ]
-            parts += [
-                tag("h3", f"{path.stem} on {path.parents[1].name}"),
-                table(["quantity", "value"], rows, numbers=(1,)),
-            ]
-    return join(parts)
+    """What can be read off the embeddings linearly, as the probes' files say."""
+    found = [path for path in map(Path, inputs.probes) if _there(path)]
+    return join(join(tag("h3", f"{path.stem} on {path.parents[1].name}"), _probe(read_json(path))) for path in found)
 
 
-def _probe_facts(path: Path) -> list[tuple[str, Any]]:
-    return flat(
-        {
-            key: value
-            for key, value in read_json(path).items()
-            if key not in ("provenance", "versions", "machine", "git")
-        }
+def _probe(record: dict[str, Any]) -> Html:
+    """Nested results of one form as a table, the path to each in front; single facts below."""
+    nested = [leaf for leaf in leaves(record) if len(leaf[0]) > 1 and leaf[0][0] != "provenance"]
+    depth = max((len(path) for path, _ in nested), default=0)
+    chosen = [(path, values) for path, values in nested if len(path) == depth]
+    heads = list(dict.fromkeys(key for _, values in chosen for key in values))
+    rows: list[list[Cell | Content]] = [
+        [*(word.replace("_", " ") for word in path), *(_measured(values.get(key)) for key in heads)]
+        for path, values in chosen
+    ]
+    facts = {
+        key: value
+        for key, value in record.items()
+        if key != "provenance" and key not in {path[0] for path, _ in chosen}
+    }
+    titles = ["" for _ in range(depth)] + [head.replace("_", " ") for head in heads]
+    return join(
+        table(titles, rows, numbers=range(depth, len(titles))) if rows else None,
+        tag("dl", (join(tag("dt", key), tag("dd", str(value), class_="wrap")) for key, value in flat(facts))),
     )
+
+
+def leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """The innermost objects of a nested JSON object, each with the path to it."""
+    inner = {key: one for key, one in value.items() if isinstance(one, Mapping)}
+    if not inner:
+        return [(path, dict(value))]
+    return [leaf for key, one in inner.items() for leaf in leaves(one, (*path, key))]
+
+
+def _measured(value: Any) -> Cell:
+    if isinstance(value, list):
+        return Cell(", ".join(number(one, 3) for one in value), value[0] if value else None)
+    if isinstance(value, int | float):
+        return Cell(f"{value:,}" if isinstance(value, int) else number(value, 3), value)
+    return Cell("–" if value is None else str(value))
 
 
 def galleries(inputs: ReportInputs) -> Html:

@@ -33,7 +33,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
-from framecast.files import replacing
+from framecast.files import read_json, replacing
 from framecast.metrics import METRICS
 from framecast.summary import ReportInputs, Summary, by_how_much, flat, in_unit, outcome, seeds_text
 
@@ -104,6 +104,8 @@ def _sheets(summary: Summary) -> Iterator[Sheet]:
     yield _per_sample(summary)
     if summary.inputs.data:
         yield from _data(summary.inputs)
+    if summary.inputs.probes:
+        yield _encoders(summary.inputs)
     yield from _provenance(summary)
 
 
@@ -313,14 +315,23 @@ def _data(inputs: ReportInputs) -> Iterator[Sheet]:
 
 
 def _split_facts(path: Path) -> dict[str, Any]:
-    from framecast.files import read_json
-
     record = read_json(path)
     leaks = {
         f"in more than one split: {kind}".replace("_", " "): len(found)
         for kind, found in record.pop("leakage", {}).items()
     }
     return {f"{what} in {split}": count for what, counts in record.items() for split, count in counts.items()} | leaks
+
+
+def _encoders(inputs: ReportInputs) -> Sheet:
+    rows = [
+        [Path(path).parents[1].name, Path(path).stem, key, value]
+        for path in inputs.probes
+        if Path(path).is_file()
+        for key, value in flat({key: one for key, one in read_json(path).items() if key != "provenance"})
+    ]
+    columns = [Column("data"), Column("encoder"), Column("what"), Column("value")]
+    return Sheet("Encoders", "Linear probes: what can be read off the embeddings.", columns, rows)
 
 
 def _provenance(summary: Summary) -> Iterator[Sheet]:
