@@ -20,10 +20,11 @@ from framecast.stores.frames import FrameWriter
 from framecast.tasks import autoencoder
 
 torch.set_num_threads(1)
-SIZE, FRAMES = 16, 12
-COUNTS = {"a": FRAMES, "b": FRAMES, "c": FRAMES, "d": 2}
-SPLITS = {"a": "train", "b": "train", "c": "select", "d": "train"}
-TASK = {"name": "autoencoder", **autoencoder.Config(frames="small", view="16", grid=4, stride=4).model_dump()}
+SIZE, FRAMES, STEPS = 16, 12, 60
+COUNTS = {"a": FRAMES, "b": FRAMES, "c": FRAMES, "d": 2, "e": FRAMES, "f": FRAMES}
+ROWS = {"a": 0, "b": 4, "c": 6, "d": 0, "e": 8, "f": 12}
+SPLITS = {"a": "train", "b": "train", "c": "select", "d": "train", "e": "train", "f": "train"}
+TASK = {"name": "autoencoder", **autoencoder.Config(frames="small", view="16", grid=4, stride=4, lag=2).model_dump()}
 MODEL = {
     "name": "tiny_dino",
     **tiny_dino.Config(width=16, layers=1, heads=2, channels=[8, 4]).model_dump(),
@@ -42,10 +43,10 @@ def block(index, start):
 def stores(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores")
     with FrameWriter(folder / "frames", {"views": {"16": [SIZE, SIZE], "wide": [8, SIZE]}}) as writer:
-        for start, (video, count) in enumerate(COUNTS.items()):
+        for video, count in COUNTS.items():
             writer.start(video)
             for index in range(count):
-                frame = block(index, 3 * start)
+                frame = block(index, ROWS[video])
                 writer.append({"16": frame, "wide": frame[::2]}, index / 12, index)
         writer.finish({})
     table = {"video_id": list(COUNTS), "split": [SPLITS[video] for video in COUNTS], "unit": list(COUNTS)}
@@ -63,7 +64,7 @@ def spec(steps, model=MODEL, **task):
 
 @pytest.fixture(scope="module")
 def run(stores, tmp_path_factory):
-    return trained(stores, tmp_path_factory.mktemp("run"), spec(40))
+    return trained(stores, tmp_path_factory.mktemp("run"), spec(STEPS))
 
 
 def trained(stores, folder, chosen):
@@ -74,7 +75,9 @@ def trained(stores, folder, chosen):
 
 def scores(stores, run, folder, chosen):
     prediction.predict({**chosen, "inference": {}}, run, stores, "select", folder / "p.h5", QUIET)
-    prediction.score({**chosen, "inference": {}}, folder / "p.h5", stores, "select", folder / "s.csv", folder / "f.json")
+    prediction.score(
+        {**chosen, "inference": {}}, folder / "p.h5", stores, "select", folder / "s.csv", folder / "f.json"
+    )
     return pd.read_csv(folder / "s.csv")
 
 
@@ -83,12 +86,12 @@ def scores(stores, run, folder, chosen):
 
 def test_samples(stores):
     train, select = (autoencoder.dataset(TASK, stores, split) for split in ("train", "select"))
-    assert len(train) == 2 * (FRAMES - 2)  # the two frames of video d make no clip
+    assert len(train) == 4 * (FRAMES - 2)  # the two frames of video d make no sample
     batch = select.__getitems__([0, 1])
     assert (batch["sample_id"], batch["unit"]) == (["c#0", "c#4"], ["c", "c"])
-    assert batch["clip"].shape == (2, 3, SIZE, SIZE, 3) and batch["clip"].dtype == torch.uint8
-    assert (batch["clip"][1, 2].numpy() == block(6, 6)).all()
-    assert batch["others"].shape == (2, 2, SIZE, SIZE, 3)
+    assert batch["moments"].shape == (2, 4, SIZE, SIZE, 3) and batch["moments"].dtype == torch.uint8
+    for place, index in enumerate((4, 6, 8, 0)):
+        assert (batch["moments"][1, place].numpy() == block(index, 6)).all()
     assert select[1]["sample_id"] == "c#4"
 
 
@@ -100,25 +103,33 @@ def test_views_that_cannot_be_are_refused(stores):
 
 
 def test_motion_is_where_the_object_is_now(stores):
-    dataset = autoencoder.dataset(TASK, stores, "select")
-    motion = autoencoder.moving(dataset.__getitems__([0]))[0]  # [T, H, W]
-    for time in range(3):
+    dataset = autoencoder.dataset({**TASK, "lag": 3}, stores, "select")
+    moments = dataset.__getitems__([0])["moments"].movedim(-1, -3) / 255
+    motion = autoencoder.moving(moments)[0]  # [4, H, W]
+    for place, index in enumerate((0, 3, 4, 8)):
         expected = np.zeros((SIZE, SIZE))
-        expected[6:10, time : time + 3] = 1
-        np.testing.assert_allclose(motion[time], expected, atol=1e-6)
+        expected[6:10, index : index + 3] = 1
+        if place == 1:
+            expected[6:10, 4:6] = 0  # the third moment's block stands there too
+        np.testing.assert_allclose(motion[place], expected, atol=1e-6)
 
 
-def test_nothing_moves_in_a_still(stores):
-    still = torch.full((1, 3, SIZE, SIZE, 3), 90, dtype=torch.uint8)
-    assert autoencoder.moving({"clip": still, "others": still[:, :2]}).max() == 0
+def test_nothing_moves_in_a_still():
+    assert autoencoder.moving(torch.full((1, 4, 3, SIZE, SIZE), 0.4)).max() == 0
 
 
-def test_curvature():
-    straight = torch.arange(3.0)[None, :, None].expand(2, 3, 5)
-    assert autoencoder.curvature(straight) == 0
-    bent = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]])
-    assert autoencoder.curvature(bent) == 1
-    assert torch.isfinite(autoencoder.curvature(torch.zeros(1, 3, 2)))
+def test_coarse_map():
+    motion = torch.zeros(1, 2, 8, 8)
+    motion[0, 1, 0:2, 4:6] = 1
+    coarse = autoencoder.coarsened(motion, 2)
+    assert coarse[0, 1].tolist() == [[0, 0.25], [0, 0]] and coarse[0, 0].max() == 0
+
+
+def test_moving_pixels_weigh_more():
+    frames, motion = torch.zeros(2, 3, 2, 2), torch.tensor([[[1.0, 0], [0, 0]]]).expand(2, 2, 2)
+    rebuilt = frames.clone()
+    rebuilt[0, :, 0, 0] = rebuilt[1, :, 1, 1] = 1
+    assert autoencoder.weighted(rebuilt, frames, motion, 3.0).tolist() == pytest.approx([4 / 7, 1 / 7])
 
 
 # --- through the real loop -------------------------------------------------------------------------------------------
@@ -128,7 +139,7 @@ def test_learns_and_beats_the_mean_frame(stores, run, tmp_path):
     baseline = spec(0, {"name": "mean_frame", **mean_frame.Config().model_dump()})
     trivial = scores(stores, trained(stores, tmp_path, baseline), tmp_path, baseline)
     (tmp_path / "tiny").mkdir()
-    learned = scores(stores, run, tmp_path / "tiny", spec(40))
+    learned = scores(stores, run, tmp_path / "tiny", spec(STEPS))
     assert learned["sample_id"].tolist() == trivial["sample_id"].tolist() == ["c#0", "c#4", "c#8"]
     curve = pd.read_csv(run / "curve.csv")
     errors = curve[(curve["split"] == "select") & (curve["quantity"] == "error")]["value"].tolist()
@@ -145,7 +156,7 @@ def test_untrained_network_answers_the_mean_frame(stores, tmp_path):
 
 def test_an_equal_frame_scores_a_finite_psnr(stores):
     dataset = autoencoder.dataset(TASK, stores, "select")
-    truth = dataset.__getitems__(range(3))["clip"][:, 1].numpy()
+    truth = dataset.__getitems__(range(3))["moments"][:, 0].numpy()
     names = [dataset[index]["sample_id"] for index in range(3)]
     perfect = prediction_store.Predictions({"frame": truth}, names, ["c"] * 3, {})
     rows, _ = autoencoder.score(TASK, perfect, dataset)
@@ -158,7 +169,7 @@ def test_an_equal_frame_scores_a_finite_psnr(stores):
 
 def test_preview(stores):
     batch = autoencoder.dataset(TASK, stores, "select").__getitems__([0, 1])
-    picture = autoencoder.preview({"frame": batch["clip"][:, 1]}, batch)
+    picture = autoencoder.preview({"frame": batch["moments"][:, 0]}, batch)
     assert picture.shape == (2 * SIZE, 2 * SIZE, 3)
     assert (picture[:SIZE] == picture[SIZE:]).all()
 
@@ -173,7 +184,7 @@ def test_export_gives_the_runs_own_embeddings(stores, run, tmp_path):
     assert {path.name for path in (tmp_path / "hub").iterdir()} == {
         "config.json", "model.safetensors", "preprocessor_config.json", "README.md",
     }  # fmt: skip
-    frames = autoencoder.dataset(TASK, stores, "select").__getitems__([0, 1])["clip"][:, 1]
+    frames = autoencoder.dataset(TASK, stores, "select").__getitems__([0, 1])["moments"][:, 0]
     _, module = prediction.load_run(run)
     encoder = dino.load(str(tmp_path / "hub"), None)
     with torch.inference_mode():
@@ -187,7 +198,7 @@ def test_export_gives_the_runs_own_embeddings(stores, run, tmp_path):
 def test_export_says_what_it_is(run, tmp_path):
     export(run, tmp_path / "hub")
     card = (tmp_path / "hub" / "README.md").read_text()
-    for fact in ("tiny", "16×16 pixels", "20 clips of 3 frames from 3 videos", "| error on `select` |"):
+    for fact in ("tiny", "16×16 pixels", "40 frames of 5 videos", "| error on `select` |"):
         assert fact in card
     config = json.loads((tmp_path / "hub" / "config.json").read_text())
     assert (config["model_type"], config["hidden_size"], config["image_size"]) == ("dinov2", 16, 16)

@@ -82,7 +82,10 @@ def test_unfinished_file_is_refused(tmp_path):
 
 
 def test_mixed_encoders_are_refused(path, tmp_path):
-    for other in (write(tmp_path / "i.h5", ["x"], [8], identity="two"), write(tmp_path / "w.h5", ["x"], [8], ROWS[:, :3])):
+    for other in (
+        write(tmp_path / "i.h5", ["x"], [8], identity="two"),
+        write(tmp_path / "w.h5", ["x"], [8], ROWS[:, :3]),
+    ):
         with pytest.raises(ValueError, match="different encoders"):
             Embeddings([path, other]).width  # noqa: B018
 

@@ -1,4 +1,4 @@
-"""Loading DINOv2 and AIMv2 from the hub's folder format: right numbers, and a refusal for everything that is not right."""
+"""Loading DINOv2 and AIMv2 from the hub's folder format: right numbers, and a refusal of what is not right."""
 
 from __future__ import annotations
 
@@ -100,7 +100,13 @@ def test_other_view_sizes_interpolate_positions(folder):
 
 
 def test_pixels_without_rescaling(tmp_path):
-    raw = save(dinov2(), tmp_path / "raw", do_rescale=False, image_mean=[x * 255 for x in MEAN], image_std=[x * 255 for x in STD])
+    raw = save(
+        dinov2(),
+        tmp_path / "raw",
+        do_rescale=False,
+        image_mean=[x * 255 for x in MEAN],
+        image_std=[x * 255 for x in STD],
+    )
     scaled = save(dinov2(), tmp_path / "scaled")
     torch.testing.assert_close(dino.load(str(raw), None).encode(FRAMES), dino.load(str(scaled), None).encode(FRAMES))
 
@@ -160,7 +166,9 @@ def test_left_over_parameters_are_refused_but_not_a_classifier(folder):
     dino.load(str(folder), None)
     extra = {**weights, "encoder.layer.2.norm1.weight": torch.zeros(24)}
     save_file(extra, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(hub.WeightsError, match=r"encoder\.layer\.2\.norm1\.weight: in the file, but not in the network"):
+    with pytest.raises(
+        hub.WeightsError, match=r"encoder\.layer\.2\.norm1\.weight: in the file, but not in the network"
+    ):
         dino.load(str(folder), None)
 
 
@@ -207,7 +215,9 @@ def test_offline_names_the_remedies(monkeypatch, tmp_path):
         raise LocalEntryNotFoundError("not cached")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", absent)
-    with pytest.raises(hub.WeightsError, match=r"(?s)not cached.*HF_HOME.*HF_ENDPOINT.*HF_HUB_OFFLINE.*hf download fac"):
+    with pytest.raises(
+        hub.WeightsError, match=r"(?s)not cached.*HF_HOME.*HF_ENDPOINT.*HF_HUB_OFFLINE.*hf download fac"
+    ):
         dino.load("facebook/dinov2-small", "a" * 40)
 
 

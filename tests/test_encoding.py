@@ -31,7 +31,11 @@ def write_frames(folder, counts):
             writer.start(video_id)
             for index in range(count):
                 shapes = {name: (*size, 3) for name, size in FRAME_SET["views"].items()}
-                writer.append({name: generator.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()}, index / 10, index)
+                writer.append(
+                    {name: generator.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()},
+                    index / 10,
+                    index,
+                )
         writer.finish({})
     return folder
 

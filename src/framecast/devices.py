@@ -28,7 +28,7 @@ def choose(device: str) -> str:
     if not there[device]:
         present = ", ".join(name for name, present in there.items() if present)
         raise ValueError(
-            f"settings.device is {device!r}, but torch {torch.__version__} finds no such device here (it finds {present}); "
+            f"settings.device is {device!r}, but torch {torch.__version__} finds no such device (it finds {present}); "
             "set settings.device to `auto`, or install a torch build for that device"
         )
     return device

@@ -45,18 +45,25 @@ def encode(frames: Path, encoder: dict[str, Any], weights: str, out: Path, devic
     store = FrameStore(frames)
     network = load(encoder, weights).to(device)
     network.check_size(*store.view(encoder["view"]).shape[:2])
+    write(store, network, encoder, weights, out, device)
+
+
+def write(
+    store: FrameStore, network: ImageEncoder, encoder: dict[str, Any], weights: str, out: Path, device: str
+) -> None:
+    """Encode every frame of a store with a network that is loaded already; see `encode`."""
     counts = [store.count(video_id) for video_id in store.video_ids]
-    keys = {"encoders.batch": encoder["batch"], "encoders.precision": encoder["precision"], "encoders.view": encoder["view"]}
+    keys = {f"encoders.{key}": encoder[key] for key in ("batch", "precision", "view")}
     settings = {key: encoder.get(key) for key in SCIENTIFIC}
     with (
         files.replacing(out) as temporary,
         EmbeddingWriter(temporary, store.video_ids, counts, network.width, encoder["store"]) as writer,
         devices.memory_advice(keys, device),
     ):
-        batches = frame_batches(store, encoder["view"], encoder["batch"])
+        batches = prefetched(frame_batches(store, encoder["view"], encoder["batch"]), AHEAD)
         total = -(-sum(counts) // encoder["batch"])
-        embedded = embed(network, prefetched(batches, AHEAD), encoder["precision"], device)
-        for rows in progress.track(embedded, f"encode {frames.name}", total, "batch"):
+        embedded = embed(network, batches, encoder["precision"], device)
+        for rows in progress.track(embedded, f"encode {store.folder.name}", total, "batch"):
             writer.append(rows)
         identity = files.digest(network.identity, files.canonical(settings), files.canonical(store.info["frame_set"]))
         writer.finish(identity, settings, provenance.record(weights=weights, network=network.identity, device=device))
@@ -82,7 +89,7 @@ def frame_batches(store: FrameStore, view: str, size: int) -> Iterator[np.ndarra
 def embed(network: ImageEncoder, batches: Iterator[np.ndarray], precision: str, device: str) -> Iterator[np.ndarray]:
     """Embeddings float32 [B, D] of each batch, in order.
 
-    One batch is in flight: where work is queued on a device, the next is queued before the last one's result is awaited.
+    One batch is in flight: where work is queued on a device, the next is queued before the last result is awaited.
     """
     import torch
 

@@ -39,8 +39,8 @@ def folder(weights: str, revision: str | None) -> Path:
         raise WeightsError(f"{weights}: there is no such folder; `hub` is a folder in the hub's format or a hub name")
     if revision is None:
         raise WeightsError(
-            f"{weights}: a model from the hub needs `revision`, the commit of its weights (40 hexadecimal digits, listed "
-            "under 'Files and versions' on the model's page), so that a cache means one set of weights"
+            f"{weights}: a model from the hub needs `revision`, the commit of its weights (40 hexadecimal digits, "
+            "listed under 'Files and versions' on the model's page), so that a cache means one set of weights"
         )
     return _download(weights, revision)
 
@@ -59,7 +59,7 @@ def _download(name: str, revision: str) -> Path:
             f"  cache folder: {constants.HF_HUB_CACHE} (set HF_HOME to move it)\n"
             f"  hub address:  {constants.ENDPOINT} (set HF_ENDPOINT to a mirror)\n"
             f"  HF_HUB_OFFLINE: {offline} (1 forbids downloads; unset it to allow them)\n"
-            f"On a machine with a connection run `hf download {name} --revision {revision}` and copy the cache folder here, "
+            f"On a machine with a connection run `hf download {name} --revision {revision}` and copy the cache here, "
             "or put the model's files into a folder and give that folder as `hub` without `revision`."
         ) from error
 
@@ -75,13 +75,14 @@ def describe(path: Path, model_types: tuple[str, ...]) -> dict[str, Any]:
     config = read_json(path / CONFIG)
     if config.get("model_type") not in model_types:
         raise WeightsError(
-            f"{path / CONFIG}: model_type is {config.get('model_type')!r}; this encoder kind reads {', '.join(model_types)}"
+            f"{path / CONFIG}: model_type is {config.get('model_type')!r}; this encoder kind reads "
+            f"{', '.join(model_types)}"
         )
     if not weight_files(path):
         pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in path.glob(pattern))
         if pickled:
             raise WeightsError(
-                f"{path}: the weights are pickled ({', '.join(pickled)}), and loading a pickle runs whatever code it holds. "
+                f"{path}: the weights are pickled ({', '.join(pickled)}), and a pickle runs whatever code it holds. "
                 "Convert it where you trust it: `safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
                 '"model.safetensors", {"format": "pt"})`, or take a revision that has model.safetensors'
             )
@@ -112,8 +113,8 @@ def load(architecture: Any, path: Path) -> Any:
     try:
         with _quiet():
             network, report = architecture.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True,
-                dtype=torch.float32,
+                path, local_files_only=True, use_safetensors=True, output_loading_info=True,
+                ignore_mismatched_sizes=True, dtype=torch.float32,
             )  # fmt: skip
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path}: the weights cannot be loaded into {architecture.__name__}: {error}") from error
@@ -163,14 +164,18 @@ def pixel_statistics(path: Path) -> tuple[list[float], list[float]]:
         WeightsError: the file is missing, or asks for other than three channels.
     """
     if not (path / PIXELS).is_file():
-        raise WeightsError(f"{path}: has no {PIXELS}, which says how pixels are normalised; copy it from the same model")
+        raise WeightsError(
+            f"{path}: has no {PIXELS}, which says how pixels are normalised; copy it from the same model"
+        )
     values = read_json(path / PIXELS)
     unit = 1 / float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 1.0
     if not values.get("do_normalize", True):
         return [0.0] * 3, [unit] * 3
     mean, std = values.get("image_mean"), values.get("image_std")
     if not (isinstance(mean, list) and isinstance(std, list) and len(mean) == len(std) == 3 and min(std) > 0):
-        raise WeightsError(f"{path / PIXELS}: image_mean is {mean!r} and image_std {std!r}: three numbers each are needed")
+        raise WeightsError(
+            f"{path / PIXELS}: image_mean is {mean!r} and image_std {std!r}: three numbers each are needed"
+        )
     return [value * unit for value in mean], [value * unit for value in std]
 
 

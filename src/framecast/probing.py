@@ -1,8 +1,8 @@
 """What can be read off embeddings linearly: where the objects of the embedded world are, and how fast they move.
 
-A ridge regression learns on the training videos and is judged on the videos of every other split, beside the mean (R² = 0 by
-definition, on the training videos) as the trivial answer. Position from one embedding, velocity from two neighbouring ones; velocity from
-one is the control: a still picture does not show it, so what it scores is guessed from context.
+A ridge regression learns on the training videos and is judged on the videos of every other split. The trivial answer
+beside it, whose R² is 0, is the mean over the training videos. Position is read from one embedding, velocity from two
+neighbouring ones; velocity from one is the control: a still picture does not show it, so what that scores is guessed.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def probe(embeddings: Sequence[Path], labels: Sequence[Path], samples: Path, out
 
     Args:
         embeddings: One encoder's files, one a bucket.
-        labels: The world's label folders, whose states.parquet has video_id, frame, object, role, column and row.
+        labels: The world's label folders; states.parquet has video_id, frame, object, role, column and row.
         samples: Table of samples: video_id, split, frames.
 
     Raises:
-        ValueError: there is no world to compare with, no training video, or no held-out one; or an encoder that saw other
-            frames than the world has.
+        ValueError: there is no world to compare with, no training video, or no held-out one; or an encoder that saw
+            other frames than the world has.
     """
     store = Embeddings(embeddings)
     if not labels:
         raise ValueError("a probe needs the embedded world's states (labels); other data sets have no known positions")
     table = pd.read_parquet(samples, columns=["video_id", "split"])
     states = pd.concat([pd.read_parquet(folder / "states.parquet") for folder in labels], ignore_index=True)
-    splits = {split: sorted(part["video_id"]) for split, part in table.groupby("split")}
+    splits = {str(split): sorted(part["video_id"].tolist()) for split, part in table.groupby("split")}
     held_out = [split for split in splits if split != TRAIN]
     if TRAIN not in splits or not held_out:
         raise ValueError(f"{samples}: a probe needs the split 'train' and another one; there are {sorted(splits)}")
@@ -72,7 +72,7 @@ def probe(embeddings: Sequence[Path], labels: Sequence[Path], samples: Path, out
 def targets(states: pd.DataFrame) -> dict[str, dict[str, Array]]:
     """What is probed for → video → positions [T, 2], pixels.
 
-    `actor` is the one object of each video that acts; `scene` the mean of all objects, which needs no knowledge of who acts.
+    `actor` is the one object of each video that acts; `scene` the mean of all objects, whoever acts.
     """
     chosen = {"actor": states[states["role"] == "actor"], "scene": states}
     return {name: _paths(part) for name, part in chosen.items()}
@@ -89,8 +89,8 @@ def _tracks(store: Embeddings, videos: Sequence[str], positions: dict[str, Array
         if video not in positions or len(positions[video]) != store.count(video):
             have = len(positions.get(video, ()))
             raise ValueError(
-                f"video {video!r} has {store.count(video)} embeddings and {have} known positions: probe an encoder whose frame "
-                "set keeps every frame (fps: null) of this very world"
+                f"video {video!r} has {store.count(video)} embeddings and {have} known positions: probe an encoder "
+                "whose frame set keeps every frame (fps: null) of this very world"
             )
         tracks.append(Track(store.read(video, 0, store.count(video)).astype(np.float64), positions[video]))
     return tracks
@@ -161,7 +161,7 @@ class Ridge:
 
     def __init__(self, inputs: Array, truths: Array, strength: float) -> None:
         self.centre, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-        self.scale = np.where(deviation > 1e-12 * max(deviation.max(), 1e-300), deviation, np.inf)  # constants say nothing
+        self.scale = np.where(deviation > 1e-12 * max(deviation.max(), 1e-300), deviation, np.inf)
         self.mean = truths.mean(axis=0)
         x = (inputs - self.centre) / self.scale
         penalty = strength * len(x) * np.eye(x.shape[1])
@@ -173,8 +173,10 @@ class Ridge:
 
 
 def r2(predicted: Array, truths: Array, mean: Array) -> Array:
-    """Share of the squared deviation from the training mean that the prediction explains, per column: 1 is perfect, 0 as
-    good as always answering the mean, negative worse. [N, Q] twice and [Q] → [Q]."""
+    """Share of the squared deviation from the training mean that the prediction explains, per column.
+
+    1 is perfect, 0 is as good as always answering the mean, negative is worse. [N, Q] twice and [Q] → [Q].
+    """
     return 1 - ((predicted - truths) ** 2).sum(axis=0) / ((truths - mean) ** 2).sum(axis=0)
 
 

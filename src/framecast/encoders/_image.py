@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,13 @@ class ImageEncoder(nn.Module):
         identity: Digest of weights, config, pixel preparation, revision and pooling.
     """
 
-    def __init__(self, network: nn.Module, width: int, patch: int, source: Path, revision: str | None, pool: str) -> None:
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: Any, width: int, patch: int, source: Path, revision: str | None, pool: str) -> None:
         super().__init__()
-        self.network, self.width, self.patch, self.pool = network, width, patch, pool
+        self.network: Any = network
+        self.width, self.patch, self.pool = width, patch, pool
         mean, std = hub.pixel_statistics(source)
         self.register_buffer("scale", 1 / torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", -torch.tensor(mean).view(1, 3, 1, 1) * self.scale, persistent=False)

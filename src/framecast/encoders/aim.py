@@ -20,7 +20,7 @@ class Aim(ImageEncoder):
         config = self.network.config
         if not config.is_native and (height, width) != (config.image_size, config.image_size):
             raise ValueError(
-                f"the view is {height}x{width}, but this AIMv2 network takes {config.image_size}x{config.image_size} only; "
+                f"the view is {height}x{width}, but this AIMv2 takes {config.image_size}x{config.image_size} only; "
                 "use a view of that size, or the `native` weights, which take any multiple of the patch"
             )
 
@@ -43,5 +43,9 @@ def load(weights: str, revision: str | None, pool: str = "mean") -> Aim:
     config = hub.describe(path, ("aimv2_vision_model", "aimv2"))
     network = hub.load(Aimv2VisionModel, path)
     if pool == "cls" and not network.use_head:
-        raise ValueError(f"{weights}: `pool` is 'cls', but this AIMv2 network has no class token and no head; set `pool: mean`")
-    return Aim(network, config.get("hidden_size", network.config.hidden_size), network.config.patch_size, path, revision, pool)
+        raise ValueError(
+            f"{weights}: `pool` is 'cls', but this AIMv2 network has no class token and no head; set `pool: mean`"
+        )
+    return Aim(
+        network, config.get("hidden_size", network.config.hidden_size), network.config.patch_size, path, revision, pool
+    )

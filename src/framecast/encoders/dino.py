@@ -1,4 +1,4 @@
-"""DINOv2 (Oquab et al. 2023, arXiv 2304.07193) of any width: small 384, base 768, large 1024, giant 1536, or our own."""
+"""DINOv2 (Oquab et al. 2023, arXiv 2304.07193) of any width: small 384, base 768, large 1024, giant 1536, our own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from framecast.encoders._image import ImageEncoder
 
 
 class Dino(ImageEncoder):
-    """Class token after the last norm, or the mean of the patch tokens; position encodings are interpolated to the view."""
+    """Class token after the last norm, or the mean of the patch tokens; positions are interpolated to the view."""
 
     def pooled(self, pixels: Tensor) -> Tensor:
         tokens = self.network(pixel_values=pixels).last_hidden_state  # [B, 1 + N, D]

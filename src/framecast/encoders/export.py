@@ -20,7 +20,7 @@ def export(run_folder: Path, out: Path) -> None:
     `AutoModel.from_pretrained` give the embeddings of the run's own network.
 
     Args:
-        run_folder: model.safetensors and run.json of an experiment of the task `autoencoder` with the model `tiny_dino`.
+        run_folder: model.safetensors and run.json of an experiment with task `autoencoder` and model `tiny_dino`.
 
     Raises:
         ValueError: the run is of another task or model.
@@ -28,7 +28,7 @@ def export(run_folder: Path, out: Path) -> None:
     from framecast.prediction import load_run
 
     record, module = load_run(run_folder)
-    core = module.core
+    core: Any = module.core
     if not hasattr(core, "network"):
         spec = record["spec"]
         raise ValueError(
@@ -83,6 +83,7 @@ def _check(core: Any, size: int, folder: Path) -> None:
 def card(record: dict[str, Any]) -> str:
     """The model card: what it is, what it was trained on and how well, how to load it."""
     spec, facts = record["spec"], record["facts"]
+    model, size = spec["model"], facts["size"]
     score = f"{record['score']:.6g}" if record.get("score") is not None else "not scored"
     return f"""---
 library_name: transformers
@@ -90,13 +91,13 @@ tags: [image-feature-extraction, dinov2]
 ---
 # {spec["experiment"]}
 
-A small image encoder of DINOv2's architecture ({spec["model"]["width"]} wide, {spec["model"]["layers"]} layers, patches of
-{spec["model"]["patch"]} pixels), trained from nothing as an autoencoder on frames of the data set `{spec["data"]}`. The
+A small image encoder of DINOv2's architecture ({model["width"]} wide, {model["layers"]} layers, patches of
+{model["patch"]} pixels), trained from nothing as an autoencoder on frames of the data set `{spec["data"]}`. The
 embedding is the class token. It knows that data set and nothing else: it is no replacement for DINOv2's own weights.
 
 | | |
 |---|---|
-| trained on | {facts["clips"]:,} clips of 3 frames from {facts["videos"]} videos, {facts["size"]}×{facts["size"]} pixels, split `train` |
+| trained on | split `train`: {facts["frames"]:,} frames of {facts["videos"]} videos, {size}×{size} pixels |
 | steps | {record.get("best_step", 0)} of {spec["budget"]["steps"]}, batch {spec["budget"]["batch"]} |
 | {record.get("monitor", "loss")} on `{spec["select"]}` | {score} |
 | parameters | {_count(record)} with the decoder, which is not in this folder |
@@ -109,10 +110,9 @@ from transformers import AutoModel
 network = AutoModel.from_pretrained("PATH OF THIS FOLDER")       # pooler_output is the embedding
 ```
 
-Pixels: RGB, squashed to {facts["size"]}×{facts["size"]}, scaled to [0, 1], then normalised as preprocessor_config.json says.
+Pixels: RGB, squashed to {size}×{size}, scaled to [0, 1], then normalised as preprocessor_config.json says.
 """
 
 
 def _count(record: dict[str, Any]) -> str:
     return f"{record['parameters']:,}" if "parameters" in record else "unknown"
-

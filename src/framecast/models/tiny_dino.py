@@ -1,15 +1,16 @@
 """A small network of DINOv2's architecture with a decoder: frame → class token → frame.
 
-The encoder is transformers' `Dinov2Model`, so that what is trained here loads like any DINOv2 (`framecast.encoders.export`).
+The encoder is transformers' `Dinov2Model`, so that it loads like any DINOv2 (`framecast.encoders.export`).
 Shapes: frames [B, 3, H, W] in [0, 1]; embedding [B, D]; deviation [B, 3, H, W]; motion map [B, M, M].
 
-Sources: encoder: Oquab et al. 2023, arXiv 2304.07193. Decoder: a linear map to a coarse grid, then nearest upsampling and
-convolutions (Odena et al. 2016, doi 10.23915/distill.00003). The motion map is read out linearly, so that where something
-moves is linear in the embedding.
+Sources: encoder: Oquab et al. 2023, arXiv 2304.07193. Decoder: a linear map to a coarse grid, then nearest
+upsampling and convolutions (Odena et al. 2016, doi 10.23915/distill.00003). The motion map is read out linearly, so
+that where something moves is linear in the embedding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -33,12 +34,15 @@ class Config(Closed):
     """Width of the feed-forward layers, as a multiple of `width`."""
     patch: Positive = 8
     """Side of a patch, pixels; the view's sides are multiples of it."""
-    channels: Annotated[list[Positive], Field(min_length=1)] = [64, 32, 16]
+    channels: Annotated[list[Positive], Field(min_length=1)] = [64, 32, 16]  # noqa: RUF012 (pydantic copies it)
     """Channels of the decoder, coarse to fine; the first grid has side H / 2^length, each entry doubles it."""
 
 
 class TinyDino(nn.Module):
     """Encoder, decoder of the deviation from the mean frame, and linear readout of the motion map."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: Config, size: int, grid: int) -> None:
         super().__init__()
@@ -75,9 +79,9 @@ class TinyDino(nn.Module):
 def positions(side: int, width: int) -> Tensor:
     """Where training starts from: sines and cosines of each patch's row and column, [side², width].
 
-    From random position encodings, hundreds of steps pass before the network knows where a patch is. Half of the numbers are
-    for the row, half for the column; wavelengths rise in equal ratios from 2 to 4 · side patches, so that the longest are
-    nearly linear in the position.
+    From random position encodings, hundreds of steps pass before the network knows where a patch is. Half of the
+    numbers are for the row, half for the column; wavelengths rise in equal ratios from 2 to 4 · side patches, so that
+    the longest are nearly linear in the position.
     """
     count = -(-width // 4)
     wavelength = 2 * (2 * side) ** torch.linspace(0, 1, count)
@@ -90,7 +94,7 @@ def positions(side: int, width: int) -> Tensor:
 class Decoder(nn.Module):
     """Linear map to a coarse grid, then doublings; the last convolution starts at zero."""
 
-    def __init__(self, width: int, channels: list[int], size: int) -> None:
+    def __init__(self, width: int, channels: Sequence[int], size: int) -> None:
         super().__init__()
         self.coarse = size >> len(channels)
         self.first = nn.Linear(width, channels[0] * self.coarse**2)

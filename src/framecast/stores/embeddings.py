@@ -1,9 +1,9 @@
 """Embedding stores: one HDF5 file a bucket, every frame's embedding, video after video.
 
-    embeddings   [N, D] float32 or float16, contiguous; the frames of all videos one after another
-    video_ids    [V] text, in the order stored
-    offsets      [V + 1] int64; video v has rows offsets[v] to offsets[v + 1]
-    attributes   format, identity (digest of everything the numbers depend on), encoder (JSON), provenance (JSON)
+embeddings   [N, D] float32 or float16, contiguous; the frames of all videos one after another
+video_ids    [V] text, in the order stored
+offsets      [V + 1] int64; video v has rows offsets[v] to offsets[v + 1]
+attributes   format, identity (digest of everything the numbers depend on), encoder (JSON), provenance (JSON)
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class EmbeddingWriter:
         limit = np.finfo(self._embeddings.dtype).max
         if not (np.abs(embeddings) <= limit).all():
             raise ValueError(
-                f"embeddings of frames {self._rows} to {stop - 1} of this bucket are not finite in {self._embeddings.dtype}: "
-                "use `precision: float32` (or bfloat16) and `store: float32` for this encoder, or check its weights"
+                f"embeddings of frames {self._rows} to {stop - 1} of this bucket are not finite in "
+                f"{self._embeddings.dtype}: use `precision: float32` (or bfloat16) and `store: float32`, "
+                "or check its weights"
             )
         self._embeddings[self._rows : stop] = embeddings
         self._rows = stop
@@ -78,12 +79,16 @@ class EmbeddingFile:
         except FileNotFoundError:
             raise ValueError(f"{path}: there is no such embedding file; encode the frames first") from None
         except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: truncated or damaged embedding file ({error}): delete it and run again") from error
+            raise ValueError(
+                f"{path}: truncated or damaged embedding file ({error}): delete it and run again"
+            ) from error
 
     def _check(self) -> None:
         attributes = self._file.attrs
         if "identity" not in attributes or int(attributes.get("format", -1)) != FORMAT:
-            raise ValueError(f"{self.path}: no embedding file of format {FORMAT}, or one that was not finished: encode anew")
+            raise ValueError(
+                f"{self.path}: no embedding file of format {FORMAT}, or one that was not finished: encode anew"
+            )
         self.identity = str(attributes["identity"])
         self.encoder: dict[str, Any] = json.loads(attributes["encoder"])
         self.video_ids: list[str] = self._file["video_ids"].asstr()[:].tolist()
@@ -92,7 +97,9 @@ class EmbeddingFile:
         videos, rows = len(self.video_ids), self.rows.shape[0]
         fits = len(self.offsets) == videos + 1 and self.offsets[0] == 0 and self.offsets[-1] == rows
         if not fits or (np.diff(self.offsets) < 0).any():
-            raise ValueError(f"{self.path}: damaged embedding file, its offsets do not fit {rows} rows: delete it and run again")
+            raise ValueError(
+                f"{self.path}: damaged embedding file, its offsets do not fit {rows} rows: delete it and run again"
+            )
 
     @property
     def width(self) -> int:
@@ -104,8 +111,8 @@ class Embeddings:
 
     Opens nothing before it is asked, may be pickled and used by workers.
 
-    Errors: ValueError for a file that is no embedding file, is damaged, or is of another encoder than the others; KeyError
-    for a video and IndexError for a frame that is not there.
+    Errors: ValueError for a file that is no embedding file, is damaged, or is of another encoder than the
+    others; KeyError for a video and IndexError for a frame that is not there.
     """
 
     def __init__(self, paths: Iterable[str | Path]) -> None:
@@ -123,8 +130,9 @@ class Embeddings:
         for file in files[1:]:
             if (file.identity, file.width) != (first.identity, first.width):
                 raise ValueError(
-                    f"{file.path} ({file.width} wide, identity {file.identity[:12]}) and {first.path} ({first.width} wide, "
-                    f"identity {first.identity[:12]}) come from different encoders or weights: encode all buckets anew"
+                    f"{file.path} ({file.width} wide, identity {file.identity[:12]}) and {first.path} "
+                    f"({first.width} wide, identity {first.identity[:12]}) come from different encoders: encode all "
+                    "buckets anew"
                 )
         return files
 
@@ -136,7 +144,9 @@ class Embeddings:
             bounds = file.offsets.tolist()
             for video_id, start, stop in zip(file.video_ids, bounds[:-1], bounds[1:], strict=True):
                 if video_id in found:
-                    raise ValueError(f"video {video_id!r} stands in two files: {found[video_id][0].path} and {file.path}")
+                    raise ValueError(
+                        f"video {video_id!r} stands in two files: {found[video_id][0].path} and {file.path}"
+                    )
                 found[video_id] = (file, start, stop)
         return found
 
@@ -169,7 +179,9 @@ class Embeddings:
         """Embeddings of frames `start` to `stop` (exclusive) of one video, float32 [T, D]."""
         file, first, end = self._video(video_id)
         if not 0 <= start <= stop <= end - first:
-            raise IndexError(f"{file.path}: video {video_id!r} has frames 0 to {end - first - 1}, asked for [{start}, {stop})")
+            raise IndexError(
+                f"{file.path}: video {video_id!r} has frames 0 to {end - first - 1}, asked for [{start}, {stop})"
+            )
         return self._rows(file, first + start, first + stop)
 
     def table(self, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -196,4 +208,6 @@ class Embeddings:
         try:
             return self._videos[video_id]
         except KeyError:
-            raise KeyError(f"no video {video_id!r} among {len(self._videos)} in {len(self.paths)} embedding files") from None
+            raise KeyError(
+                f"no video {video_id!r} among {len(self._videos)} in {len(self.paths)} embedding files"
+            ) from None

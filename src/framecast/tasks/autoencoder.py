@@ -1,9 +1,9 @@
 """Autoencoder: frame → embedding → frame. It makes an image encoder out of videos without labels.
 
-What moves is small, so a plain pixel error would spend the embedding on what never changes. Motion is found without labels:
-a pixel moves where it differs from two other moments of its video alike. It weighs the reconstruction, and its coarse map is
-read out linearly from the embedding. Three neighbouring frames are embedded together, so that the path of the embeddings
-can be kept straight (Hénaff et al. 2019, doi 10.1038/s41593-019-0377-4).
+What moves is small, so a plain pixel error would spend the embedding on what never changes. Motion is found without
+labels: a pixel moves where it differs from two other moments of its video alike. It weighs the reconstruction, and its
+coarse map is read out linearly from the embedding: so where things are becomes linear in it. The map's change over a
+few frames is read from the change of the embedding likewise, so that small steps are not lost in noise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from framecast.config import Closed, Positive
 from framecast.metrics import psnr
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from framecast.stores.predictions import Predictions
 
 NonNegative = Annotated[float, Field(ge=0)]
-CLIP = 3
-"""Neighbouring frames in a sample: the fewest that have a curvature."""
 
 
+SCALE = 100.0
+"""Brings the reconstruction error, about 0.02 at first, to the size of the other two, 1 at first."""
 BEST_PSNR = 100.0
-"""What an equal frame scores, dB, in place of infinity; frames that differ anywhere stay below at up to 16 million values."""
+"""What an equal frame scores, dB, in place of infinity; frames that differ stay below, up to 16 million values each."""
 CONTRAST = 0.15
 """Difference of a channel, of 1, from which on a pixel counts as moving; compression noise is well below."""
 
@@ -47,28 +46,30 @@ class Config(Closed):
     """View of that frame set; square."""
     stride: Positive = 8
     """Frames between samples in evaluated splits; in training every frame is one."""
-    emphasis: NonNegative = 20.0
+    emphasis: NonNegative = 5.0
     """Extra weight of moving pixels in the reconstruction; 0 weighs all pixels alike."""
     motion: NonNegative = 1.0
-    """Weight of the error of the motion map."""
-    grid: Positive = 16
+    """Weight of the error of the motion map, in units of its variance."""
+    grid: Positive = 8
     """Side of the motion map, cells; divides the view's side."""
-    straight: NonNegative = 0.1
-    """Weight of the curvature of the path of embeddings: the squared second difference over the squared first."""
+    change: NonNegative = 0.5
+    """Weight of the error of the map's change from a frame to the one `lag` later, in units of its variance."""
+    lag: Positive = 2
+    """Frames from a sample's first frame to its second."""
 
 
 class Inference(Closed):
     """Nothing to choose."""
 
 
-class FrameClips:
-    """Clips of three neighbouring frames, with two other moments of the same video; one sample a start."""
+class Moments:
+    """Four moments of a video: a frame, the one `lag` later, and those a third and two thirds of the video away."""
 
-    def __init__(self, frames: Frames, video_ids: list[str], units: list[str], stride: int) -> None:
-        self.frames, self.video_ids, self.units = frames, video_ids, units
+    def __init__(self, frames: Frames, video_ids: list[str], units: list[str], stride: int, lag: int) -> None:
+        self.frames, self.video_ids, self.units, self.lag = frames, video_ids, units, lag
         self.counts = [frames.count(video_id) for video_id in video_ids]
         self.places = [
-            (video, start) for video, count in enumerate(self.counts) for start in range(0, count - CLIP + 1, stride)
+            (video, first) for video, count in enumerate(self.counts) for first in range(0, count - lag, stride)
         ]
 
     def __len__(self) -> int:
@@ -78,22 +79,22 @@ class FrameClips:
         return {key: value[0] for key, value in self.__getitems__([index]).items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """clip uint8 [B, 3, H, W, 3]; others uint8 [B, 2, H, W, 3]; sample_id, unit: lists of B."""
+        """moments uint8 [B, 4, H, W, 3]; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
-        wanted = [(self.video_ids[video], index) for video, start in places for index in self._moments(video, start)]
-        read = torch.from_numpy(self.frames.read_batch(wanted)).unflatten(0, (len(places), CLIP + 2))
+        wanted = [(self.video_ids[video], index) for video, first in places for index in self._moments(video, first)]
         return {
-            "clip": read[:, :CLIP],
-            "others": read[:, CLIP:],
-            "sample_id": [f"{self.video_ids[video]}#{start}" for video, start in places],
+            "moments": torch.from_numpy(self.frames.read_batch(wanted)).unflatten(0, (len(places), 4)),
+            "sample_id": [self.name(place) for place in places],
             "unit": [self.units[video] for video, _ in places],
         }
 
-    def _moments(self, video: int, start: int) -> list[int]:
-        """The clip, and the moments a third and two thirds of the video away from it."""
+    def name(self, place: tuple[int, int]) -> str:
+        """`<video id>#<frame number>`."""
+        return f"{self.video_ids[place[0]]}#{place[1]}"
+
+    def _moments(self, video: int, first: int) -> list[int]:
         count = self.counts[video]
-        middle = start + CLIP // 2
-        return [*range(start, start + CLIP), (middle + count // 3) % count, (middle + 2 * count // 3) % count]
+        return [first, first + self.lag, (first + count // 3) % count, (first + 2 * count // 3) % count]
 
 
 def needs(config: dict[str, Any]) -> dict[str, Any]:
@@ -101,41 +102,48 @@ def needs(config: dict[str, Any]) -> dict[str, Any]:
     return {"frames": [[config["frames"], config["view"]]], "encoders": []}
 
 
-def dataset(config: dict[str, Any], stores: Stores, split: str) -> FrameClips:
-    """All clips of a split.
+def dataset(config: dict[str, Any], stores: Stores, split: str) -> Moments:
+    """All samples of a split.
 
     Raises:
-        ValueError: every video is shorter than a clip, or the view is not square.
+        ValueError: no video has more than `lag` frames, or the view is not square.
     """
     samples = stores.split(split)
     frames = Frames(stores.frames[config["frames"]], config["view"])
     stride = 1 if split == "train" else config["stride"]
-    clips = FrameClips(frames, samples["video_id"].tolist(), samples["unit"].astype(str).tolist(), stride)
+    units = samples["unit"].astype(str).tolist()
+    moments = Moments(frames, samples["video_id"].tolist(), units, stride, config["lag"])
     height, width, _ = frames.shape
     if height != width or height % config["grid"]:
-        raise ValueError(f"the autoencoder's view {config['view']!r} is {height}x{width}: it must be square and a multiple "
-                         f"of the task's grid = {config['grid']}")  # fmt: skip
-    if not len(clips):
-        raise ValueError(f"split {split!r}: no video has the {CLIP} frames of a clip; the longest has {max(clips.counts)}")
-    return clips
+        raise ValueError(
+            f"the autoencoder's view {config['view']!r} is {height}x{width}: it must be square and a multiple of the "
+            f"task's grid = {config['grid']}"
+        )
+    if not len(moments):
+        longest = max(moments.counts)
+        raise ValueError(
+            f"split {split!r}: the longest video has {longest} frames; the task's lag = {config['lag']} needs one more"
+        )
+    return moments
 
 
-def facts(config: dict[str, Any], dataset: FrameClips) -> dict[str, Any]:
-    """What the network's shape depends on."""
-    return {"size": dataset.frames.shape[0], "clips": len(dataset), "videos": len(dataset.video_ids)}
+def facts(config: dict[str, Any], dataset: Moments) -> dict[str, Any]:
+    """What the network's shape depends on, and how much there is to learn from."""
+    return {"size": dataset.frames.shape[0], "frames": len(dataset), "videos": len(dataset.video_ids)}
 
 
 class Autoencoder(nn.Module):
     """A model around the mean frame; frames are [B, 3, H, W] in [0, 1]."""
 
     background: Tensor
-    level: Tensor
+    levels: Tensor
 
     def __init__(self, core: nn.Module, config: dict[str, Any], size: int) -> None:
         super().__init__()
-        self.core, self.config = core, config
+        self.core: Any = core
+        self.config = config
         self.register_buffer("background", torch.zeros(3, size, size))
-        self.register_buffer("level", torch.ones(()))
+        self.register_buffer("levels", torch.ones(2))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings [B, D] and reconstructions [B, 3, H, W]."""
@@ -149,14 +157,18 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
 
 
 @torch.no_grad()
-def fit(module: Autoencoder, dataset: FrameClips) -> None:
-    """Mean frame, mean and deviation of the channels, and mean motion, over up to 512 clips of the training split."""
+def fit(module: Autoencoder, dataset: Moments) -> None:
+    """Statistics of up to 512 samples of the training split.
+
+    They are the mean frame, mean and deviation of the channels, and the root mean square of the motion map and its change.
+    """
     chosen = np.unique(np.linspace(0, len(dataset) - 1, 512).astype(int))
-    parts = [dataset.__getitems__(part.tolist()) for part in np.array_split(chosen, max(1, len(chosen) // 64))]
-    frames = torch.cat([_pixels(part["clip"][:, 1]) for part in parts])
+    parts = [dataset.__getitems__(part.tolist()) for part in np.array_split(chosen, -(-len(chosen) // 64))]
+    frames = torch.cat([_pixels(part["moments"][:, 0]) for part in parts])
+    maps = torch.cat([coarsened(moving(_pixels(part["moments"]))[:, :2], module.config["grid"]) for part in parts])
+    spread = (maps - maps.mean((0, 1))).square().mean(), maps.diff(dim=1).square().mean()
+    module.levels.copy_(torch.stack(spread).sqrt().clamp_min(1e-3))
     module.background.copy_(frames.mean(0))
-    maps = torch.cat([coarsened(moving(part)[:, 1], module.config["grid"]) for part in parts])
-    module.level.copy_(maps.std(0).square().mean().sqrt().clamp_min(1e-4))
     if hasattr(module.core, "std"):
         module.core.mean.copy_(frames.mean((0, 2, 3)).view(1, 3, 1, 1))
         module.core.std.copy_(frames.std((0, 2, 3)).clamp_min(1e-3).view(1, 3, 1, 1))
@@ -166,80 +178,84 @@ def _pixels(frames: Tensor) -> Tensor:  # uint8 [..., H, W, 3] -> float [..., 3,
     return frames.movedim(-1, -3).float() / 255
 
 
-def moving(batch: dict[str, Any]) -> Tensor:
-    """How much each pixel of the clip differs from both other moments at once: [B, 3, H, W] in [0, 1]; axis 1 is time."""
-    clip, others = _pixels(batch["clip"]), _pixels(batch["others"])
-    apart = (clip[:, :, None] - others[:, None]).abs().amax(3)  # [B, 3, 2, H, W]
-    return (apart.amin(2) / CONTRAST).clamp(max=1)
+def moving(frames: Tensor) -> Tensor:
+    """How much each pixel differs from two other moments at once: [B, 4, 3, H, W] → [B, 4, H, W] in [0, 1].
+
+    The first two moments are near each other, so each is held against the third and the fourth.
+    """
+
+    def apart(one: int, other: int) -> Tensor:
+        return (frames[:, one] - frames[:, other]).abs().amax(1)
+
+    far = apart(0, 2), apart(0, 3), apart(2, 3)
+    smallest = [
+        far[0].minimum(far[1]),
+        apart(1, 2).minimum(apart(1, 3)),
+        far[0].minimum(far[2]),
+        far[1].minimum(far[2]),
+    ]
+    return (torch.stack(smallest, 1) / CONTRAST).clamp(max=1)
 
 
 def coarsened(motion: Tensor, grid: int) -> Tensor:
-    """Means over the cells of a grid: [B, H, W] → [B, grid, grid]."""
-    return functional.avg_pool2d(motion, motion.shape[-1] // grid)
+    """Means over the cells of a grid: [..., H, W] → [..., grid, grid]."""
+    side = motion.shape[-1] // grid
+    return motion.unflatten(-1, (grid, side)).unflatten(-3, (grid, side)).mean((-1, -3))
 
 
 def loss(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-    """Weighted squared error of the reconstruction, error of the motion map, curvature of the path."""
-    config = module.config
-    frames = _pixels(batch["clip"])  # [B, T, 3, H, W]
-    motion = moving(batch)  # [B, T, H, W]
-    path = module.core.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])  # [B, T, D]
-    weight = 1 + config["emphasis"] * motion[:, 1, None]
-    rebuilt = module.background + module.core.decode(path[:, 1])
-    error = ((rebuilt - frames[:, 1]).square() * weight).sum() / (3 * weight.sum())
-    coarse = coarsened(motion.flatten(0, 1), config["grid"]) / module.level
-    mapped = (module.core.motion_map(path.flatten(0, 1)) - coarse).square().mean()
-    bend = curvature(path)
-    total = 100 * error + config["motion"] * mapped + config["straight"] * bend
-    return {"loss": total, "reconstruction": error, "motion": mapped, "curvature": bend}
+    """Weighted squared error of the first frame's reconstruction, errors of the motion map and of its change."""
+    config, frames = module.config, _pixels(batch["moments"])  # [B, 4, 3, H, W]
+    motion = moving(frames)
+    embedding = module.core.encode(frames.flatten(0, 1))  # [4B, D]
+    rebuilt = module.background + module.core.decode(embedding[::4])
+    error = weighted(rebuilt, frames[:, 0], motion[:, 0], config["emphasis"]).mean()
+    wrong = module.core.motion_map(embedding).unflatten(0, (-1, 4)) - coarsened(motion, config["grid"])  # [B, 4, M, M]
+    mapped = (wrong / module.levels[0]).square().mean()
+    changed = ((wrong[:, 1] - wrong[:, 0]) / module.levels[1]).square().mean()
+    total = SCALE * error + config["motion"] * mapped + config["change"] * changed
+    return {"loss": total, "reconstruction": error, "motion": mapped, "change": changed}
 
 
-def curvature(path: Tensor) -> Tensor:
-    """Squared second difference over squared first difference of embeddings [B, 3, D]: 0 on a straight, even path."""
-    first = path.diff(dim=1)
-    return first.diff(dim=1).square().sum() / first.square().sum().clamp_min(1e-8)
+def weighted(rebuilt: Tensor, frames: Tensor, motion: Tensor, emphasis: float) -> Tensor:
+    """Squared error of frames [B, 3, H, W] where moving pixels [B, H, W] weigh 1 + emphasis; [B]."""
+    weight = 1 + emphasis * motion[:, None]
+    return ((rebuilt - frames).square() * weight).sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))
 
 
 @torch.no_grad()
 def monitor(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
-    """error: squared error of the clip's middle frame, moving pixels weighed as in the loss; one a sample."""
-    frames = _pixels(batch["clip"][:, 1])
-    weight = 1 + module.config["emphasis"] * moving(batch)[:, 1, None]
-    error = (module(frames)[1] - frames).square() * weight
-    return {"error": error.sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))}
+    """error: squared error of the first frame, moving pixels weighed as in the loss; one a sample."""
+    frames = _pixels(batch["moments"])
+    rebuilt = module(frames[:, 0])[1]
+    return {"error": weighted(rebuilt, frames[:, 0], moving(frames)[:, 0], module.config["emphasis"])}
 
 
 @torch.no_grad()
 def predict(
     module: Autoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
-    """frame: the clip's middle frame rebuilt, uint8 [B, H, W, 3]."""
-    rebuilt = module(_pixels(batch["clip"][:, 1]))[1]
+    """frame: the first frame rebuilt, uint8 [B, H, W, 3]."""
+    rebuilt = module(_pixels(batch["moments"][:, 0]))[1]
     return {"frame": (rebuilt.clamp(0, 1) * 255).round().byte().movedim(1, -1)}
 
 
-def score(
-    config: dict[str, Any], predictions: Predictions, dataset: FrameClips
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) -> tuple[pd.DataFrame, dict[str, Any]]:
     """PSNR of each rebuilt frame, dB."""
     import pandas as pd
 
-    place = {name: index for index, name in enumerate(_names(dataset))}
+    place = {dataset.name(place): index for index, place in enumerate(dataset.places)}
     values = []
     for start in range(0, len(predictions.sample_ids), 256):
         names = predictions.sample_ids[start : start + 256]
-        truth = dataset.__getitems__([place[name] for name in names])["clip"][:, 1].numpy()
+        truth = dataset.__getitems__([place[name] for name in names])["moments"][:, 0].numpy()
         values.append(np.minimum(psnr(predictions.arrays["frame"][start : start + 256], truth, 255), BEST_PSNR))
     columns = {"sample_id": predictions.sample_ids, "unit": predictions.units, "metric": "psnr"}
     return pd.DataFrame({**columns, "value": np.concatenate(values)}), {}
 
 
-def _names(dataset: FrameClips) -> list[str]:
-    return [f"{dataset.video_ids[video]}#{start}" for video, start in dataset.places]
-
-
 def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:
     """Up to eight columns: the frame above, rebuilt below; uint8 [2H, 8W, 3]."""
     shown = min(8, len(predictions["frame"]))
-    rows = [batch["clip"][:shown, 1].cpu(), predictions["frame"][:shown].cpu()]
+    rows = [batch["moments"][:shown, 0].cpu(), predictions["frame"][:shown].cpu()]
     return np.concatenate([np.concatenate(list(row.numpy()), axis=1) for row in rows], axis=0)
