@@ -160,7 +160,8 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
 def fit(module: Autoencoder, dataset: Moments) -> None:
     """Statistics of up to 512 samples of the training split.
 
-    They are the mean frame, mean and deviation of the channels, and the root mean square of the motion map and its change.
+    They are the mean frame, mean and deviation of the channels, and the root mean square of the motion map and of its
+    change.
     """
     chosen = np.unique(np.linspace(0, len(dataset) - 1, 512).astype(int))
     parts = [dataset.__getitems__(part.tolist()) for part in np.array_split(chosen, -(-len(chosen) // 64))]
