@@ -179,7 +179,7 @@ tbody tr:last-child td{border-bottom:0}
 th{position:sticky;top:0;background:var(--panel);cursor:pointer;font-weight:600;vertical-align:bottom;user-select:none;
 z-index:1}
 th[data-order=up]:after{content:" ▲";font-size:.7em}th[data-order=down]:after{content:" ▼";font-size:.7em}
-.n{text-align:right;white-space:nowrap}td.best{font-weight:700}td small{color:var(--quiet);font-size:.86em}
+.n{text-align:right}td.best{font-weight:700}td small{color:var(--quiet);font-size:.86em}
 .filter{margin:0 0 .4rem;padding:.3rem .6rem;border:1px solid var(--line);border-radius:7px;background:var(--paper);
 color:inherit;
 font:inherit;font-size:.86rem;width:16rem;max-width:100%}
