@@ -67,7 +67,7 @@ def _levels_table(summary: Summary, group: Group, split: str, metrics: Sequence[
     for metric in metrics:
         arrow = "↓" if METRICS[metric].better == "lower" else "↑"
         reducer = "" if METRICS[metric].reducer == "mean" else f" ({METRICS[metric].reducer})"
-        heads.append(f"{METRICS[metric].title}{reducer}{in_unit(metric)} {arrow}")
+        heads.append(f"{METRICS[metric].title}{reducer}{in_unit(metric)} {arrow}")
         if _has_skill(summary, group, split, metric):
             heads.append("skill")
     rows = []
