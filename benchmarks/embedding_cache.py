@@ -50,8 +50,8 @@ def compare(
 ) -> tuple[list[float], list[float]]:
     """Frames per second of the cache and of the bare network, one each a repeat."""
     weights, store = network(folder / "weights", settings), frame_store(folder / "frames", side, frames)
-    entry = {"kind": "dino", "hub": weights, "revision": None, "frames": "f", "view": "v", "pool": "cls", "batch": batch,
-             "precision": "float32", "store": "float32"}  # fmt: skip
+    entry = {"kind": "dino", "hub": weights, "revision": None, "frames": "f", "view": "v", "pool": "cls"}
+    entry |= {"batch": batch, "precision": "float32", "store": "float32"}
     encoder = dino.load(weights, None)
     prepared = [
         encoder.pixels(torch.from_numpy(part)) for part in encoding.frame_batches(FrameStore(store), "v", batch)

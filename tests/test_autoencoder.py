@@ -177,22 +177,26 @@ def test_preview(stores):
 # --- export ----------------------------------------------------------------------------------------------------------
 
 
-def test_export_gives_the_runs_own_embeddings(stores, run, tmp_path):
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_export_gives_the_runs_own_embeddings(stores, tmp_path, pool):
     from transformers import AutoModel
 
-    export(run, tmp_path / "hub")
+    export(trained(stores, tmp_path, spec(8, {**MODEL, "pool": pool})), tmp_path / "hub")
     assert {path.name for path in (tmp_path / "hub").iterdir()} == {
         "config.json", "model.safetensors", "preprocessor_config.json", "README.md",
     }  # fmt: skip
     frames = autoencoder.dataset(TASK, stores, "select").__getitems__([0, 1])["moments"][:, 0]
-    _, module = prediction.load_run(run)
-    encoder = dino.load(str(tmp_path / "hub"), None)
+    _, module = prediction.load_run(tmp_path)
+    encoder = dino.load(str(tmp_path / "hub"), None, pool)
     with torch.inference_mode():
         own = module.core.encode(frames.movedim(-1, 1).float() / 255)
-        auto = AutoModel.from_pretrained(tmp_path / "hub")(pixel_values=encoder.pixels(frames)).pooler_output
+        tokens = AutoModel.from_pretrained(tmp_path / "hub")(pixel_values=encoder.pixels(frames)).last_hidden_state
     torch.testing.assert_close(encoder.encode(frames), own, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(auto, own, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(tokens[:, 0] if pool == "cls" else tokens[:, 1:].mean(1), own, rtol=1e-4, atol=1e-5)
     assert own.std(0).max() > 0
+    other = "mean" if pool == "cls" else "cls"
+    with pytest.raises(ValueError, match=f"set the encoder's `pool: {pool}`"):
+        dino.load(str(tmp_path / "hub"), None, other)
 
 
 def test_export_says_what_it_is(run, tmp_path):

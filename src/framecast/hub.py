@@ -15,6 +15,8 @@ from framecast.files import canonical, digest, file_digest, read_json
 
 CONFIG = "config.json"
 PIXELS = "preprocessor_config.json"
+POOL = "framecast_pool"
+"""Key of config.json in which an exported network says how its embedding is read."""
 FILES = ["*.json", "*.safetensors"]
 
 

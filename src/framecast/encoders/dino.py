@@ -26,10 +26,16 @@ def load(weights: str, revision: str | None, pool: str = "cls") -> Dino:
 
     Raises:
         WeightsError: the weights are absent, pickled, incomplete or of another architecture.
+        ValueError: the network was trained to be read by another `pool`.
     """
     from transformers import Dinov2Model
 
     path = hub.folder(weights, revision)
     config = hub.describe(path, ("dinov2",))
+    if config.get(hub.POOL, pool) != pool:
+        raise ValueError(
+            f"{weights}: this network was trained to be read by {config[hub.POOL]!r} tokens, and `pool` is {pool!r}; "
+            f"set the encoder's `pool: {config[hub.POOL]}`"
+        )
     network = hub.load(Dinov2Model, path)
     return Dino(network, config["hidden_size"], network.config.patch_size, path, revision, pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import nn
 
 from framecast import hub
 from framecast.files import replacing, write_json
+
+POOLS = {"cls": "the class token", "mean": "the mean of the patch tokens"}
 
 
 def export(run_folder: Path, out: Path) -> None:
@@ -47,7 +50,8 @@ def _write(core: nn.Module, record: dict[str, Any], folder: Path) -> None:
     weights = {name: tensor.detach().float().contiguous() for name, tensor in network.state_dict().items()}
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     network.config.architectures = [type(network).__name__]
-    (folder / hub.CONFIG).write_text(network.config.to_json_string(use_diff=False), encoding="utf-8")
+    config = json.loads(network.config.to_json_string(use_diff=False))
+    write_json(folder / hub.CONFIG, {**config, hub.POOL: core.pool})
     write_json(folder / hub.PIXELS, _pixels(core, record["facts"]["size"]))
     (folder / "README.md").write_text(card(record), encoding="utf-8")
 
@@ -76,7 +80,7 @@ def _check(core: Any, size: int, folder: Path) -> None:
     frames = torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0)).byte()
     with torch.inference_mode():
         own = core.encode(frames.movedim(-1, 1).float() / 255)
-    if not torch.allclose(own, dino.load(str(folder), None).encode(frames), rtol=1e-3, atol=1e-3):
+    if not torch.allclose(own, dino.load(str(folder), None, core.pool).encode(frames), rtol=1e-3, atol=1e-3):
         raise ValueError(f"{folder}: the exported network does not give the embeddings of the run")
 
 
@@ -93,7 +97,7 @@ tags: [image-feature-extraction, dinov2]
 
 A small image encoder of DINOv2's architecture ({model["width"]} wide, {model["layers"]} layers, patches of
 {model["patch"]} pixels), trained from nothing as an autoencoder on frames of the data set `{spec["data"]}`. The
-embedding is the class token. It knows that data set and nothing else: it is no replacement for DINOv2's own weights.
+embedding is {POOLS[model["pool"]]}. It knows that data set and nothing else: no replacement for DINOv2.
 
 | | |
 |---|---|
@@ -107,7 +111,8 @@ embedding is the class token. It knows that data set and nothing else: it is no 
 
 ```python
 from transformers import AutoModel
-network = AutoModel.from_pretrained("PATH OF THIS FOLDER")       # pooler_output is the embedding
+tokens = AutoModel.from_pretrained("PATH OF THIS FOLDER")(pixel_values=pixels).last_hidden_state
+embedding = {"tokens[:, 0]" if model["pool"] == "cls" else "tokens[:, 1:].mean(1)"}
 ```
 
 Pixels: RGB, squashed to {size}×{size}, scaled to [0, 1], then normalised as preprocessor_config.json says.

@@ -1,4 +1,4 @@
-"""A small network of DINOv2's architecture with a decoder: frame → class token → frame.
+"""A small network of DINOv2's architecture with a decoder: frame → embedding → frame.
 
 The encoder is transformers' `Dinov2Model`, so that it loads like any DINOv2 (`framecast.encoders.export`).
 Shapes: frames [B, 3, H, W] in [0, 1]; embedding [B, D]; deviation [B, 3, H, W]; motion map [B, M, M].
@@ -10,8 +10,9 @@ that where something moves is linear in the embedding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -34,6 +35,9 @@ class Config(Closed):
     """Width of the feed-forward layers, as a multiple of `width`."""
     patch: Positive = 8
     """Side of a patch, pixels; the view's sides are multiples of it."""
+    pool: Literal["cls", "mean"] = "mean"
+    """The embedding: the class token, or the mean of the patch tokens, which learns faster. An encoder that is made of
+    the run says the same in its own `pool`."""
     channels: Annotated[list[Positive], Field(min_length=1)] = [64, 32, 16]  # noqa: RUF012 (pydantic copies it)
     """Channels of the decoder, coarse to fine; the first grid has side H / 2^length, each entry doubles it."""
 
@@ -53,27 +57,44 @@ class TinyDino(nn.Module):
             mlp_ratio=config.mlp_ratio, image_size=size, patch_size=config.patch, use_mask_token=False,
             initializer_range=config.width**-0.5,
         )  # fmt: skip
-        self.width = config.width
+        self.width, self.pool = config.width, config.pool
         self.network = Dinov2Model(architecture)
         waves = positions(size // config.patch, config.width)
         self.network.embeddings.position_embeddings.data[0, 1:] = waves
         self.decoder = Decoder(config.width, config.channels, size)
         self.motion = nn.Linear(config.width, grid * grid)
+        self.local = nn.Linear(config.width, 1)
+        for head in (self.motion, self.local):  # from the right size of answer on: nothing
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         self.grid = grid
         self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
         self.register_buffer("std", torch.full((1, 3, 1, 1), 0.5))
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames [B, 3, H, W] in [0, 1] → class tokens [B, D]."""
-        return self.network(pixel_values=(frames - self.mean) / self.std).pooler_output
+        """Frames [B, 3, H, W] in [0, 1] → embeddings [B, D]."""
+        return self.pooled(self.tokens(frames))
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """[B, 1 + N, D] → embeddings [B, D]."""
+        return tokens[:, 0] if self.pool == "cls" else tokens[:, 1:].mean(1)
+
+    def tokens(self, frames: Tensor) -> Tensor:
+        """Frames [B, 3, H, W] in [0, 1] → class token and patch tokens [B, 1 + N, D]."""
+        return self.network(pixel_values=(frames - self.mean) / self.std).last_hidden_state
 
     def decode(self, embedding: Tensor) -> Tensor:
         """[B, D] → deviation from the mean frame [B, 3, H, W]; zero before the first step."""
         return self.decoder(embedding)
 
     def motion_map(self, embedding: Tensor) -> Tensor:
-        """[B, D] → where something moves [B, M, M]."""
+        """[B, D] → where something moves [B, M, M], in units of the map's deviation."""
         return self.motion(embedding).unflatten(1, (self.grid, self.grid))
+
+    def local_map(self, tokens: Tensor) -> Tensor:
+        """[B, 1 + N, D] → how much moves in each patch, read from its own token [B, √N, √N]."""
+        side = math.isqrt(tokens.shape[1] - 1)
+        return self.local(tokens[:, 1:]).squeeze(2).unflatten(1, (side, side))
 
 
 def positions(side: int, width: int) -> Tensor:

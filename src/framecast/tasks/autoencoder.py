@@ -54,6 +54,9 @@ class Config(Closed):
     """Side of the motion map, cells; divides the view's side."""
     change: NonNegative = 0.5
     """Weight of the error of the map's change from a frame to the one `lag` later, in units of its variance."""
+    local: NonNegative = 1.0
+    """Weight of the error of each patch's motion, read from its own token, in units of its variance. It reaches every
+    patch directly, so the network learns what an object is before the embedding can tell where it is."""
     lag: Positive = 2
     """Frames from a sample's first frame to its second."""
 
@@ -208,14 +211,18 @@ def loss(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator,
     """Weighted squared error of the first frame's reconstruction, errors of the motion map and of its change."""
     config, frames = module.config, _pixels(batch["moments"])  # [B, 4, 3, H, W]
     motion = moving(frames)
-    embedding = module.core.encode(frames.flatten(0, 1))  # [4B, D]
+    tokens = module.core.tokens(frames.flatten(0, 1))  # [4B, 1 + N, D]
+    embedding = module.core.pooled(tokens)
     rebuilt = module.background + module.core.decode(embedding[::4])
     error = weighted(rebuilt, frames[:, 0], motion[:, 0], config["emphasis"]).mean()
-    wrong = module.core.motion_map(embedding).unflatten(0, (-1, 4)) - coarsened(motion, config["grid"])  # [B, 4, M, M]
-    mapped = (wrong / module.levels[0]).square().mean()
-    changed = ((wrong[:, 1] - wrong[:, 0]) / module.levels[1]).square().mean()
-    total = SCALE * error + config["motion"] * mapped + config["change"] * changed
-    return {"loss": total, "reconstruction": error, "motion": mapped, "change": changed}
+    level, change = module.levels[0], module.levels[1]
+    wrong = module.core.motion_map(embedding).unflatten(0, (-1, 4)) - coarsened(motion, config["grid"]) / level
+    mapped = wrong.square().mean()  # wrong: [B, 4, M, M], in units of the map's deviation
+    changed = ((wrong[:, 1] - wrong[:, 0]) * level / change).square().mean()
+    local = module.core.local_map(tokens)  # [4B, P, P]
+    seen = (local - coarsened(motion.flatten(0, 1), local.shape[-1]) / level).square().mean()
+    total = SCALE * error + config["motion"] * mapped + config["change"] * changed + config["local"] * seen
+    return {"loss": total, "reconstruction": error, "motion": mapped, "change": changed, "local": seen}
 
 
 def weighted(rebuilt: Tensor, frames: Tensor, motion: Tensor, emphasis: float) -> Tensor:
