@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="print the comparisons of a results folder")
     show.add_argument("results", type=Path, nargs="?", default=Path("results"), help="results folder (default results)")
+    show.add_argument("--markdown", action="store_true", help="for a document, with learning rates and probes")
     show.set_defaults(command=_show)
 
     config = commands.add_parser("config", help="check a config, or write its schema, reference or comments")
@@ -99,9 +100,9 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from framecast.console import comparisons
+    from framecast import console
 
-    print(comparisons(options.results))
+    print((console.markdown if options.markdown else console.comparisons)(options.results))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The comparisons of a results folder as plain text, for the end of a run."""
+"""The comparisons of a results folder as plain text, for the end of a run, or as Markdown, for the documents."""
 
 from __future__ import annotations
 
@@ -21,15 +21,121 @@ def comparisons(results: Path) -> str:
     return "\n\n".join([*blocks, f"workbook: {results}/summary.xlsx   page: {results}/report.html"])
 
 
+def markdown(results: Path) -> str:
+    """The same tables for a document, with where they come from, the runs' learning rates and the encoder's probes.
+
+    Raises:
+        FileNotFoundError: the folder holds no comparison.
+    """
+    paths = sorted(results.joinpath("comparisons").glob("*.json"))
+    if not paths:
+        raise FileNotFoundError(f"{results}/comparisons holds no comparison: run the workflow first")
+    records = [read_json(path) for path in paths]
+    parts = [_origin(records[0]["provenance"])]
+    for record in records:
+        for split in record["splits"]:
+            parts += [_markdown_block(record, split, metric) for metric in record["metrics"]]
+    parts += [_tuning(results), *(_probe(path) for path in sorted(results.glob("data/*/probes/*.json")))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _origin(record: dict[str, Any]) -> str:
+    git, machine = record["git"] or {"commit": "unknown", "changed": False}, record["machine"]
+    changed = " with uncommitted changes" if git["changed"] else ""
+    versions = ", ".join(
+        f"{name} {record['versions'][name]}" for name in ("python", "torch") if name in record["versions"]
+    )
+    return (
+        f"Commit `{git['commit'][:12]}`{changed}; {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gib']} GiB, {machine['system']}; {versions}; {record['time']}."
+    )
+
+
+def _markdown_block(comparison: dict[str, Any], split: str, metric: str) -> str:
+    tests, levels = _tests(comparison, split, metric), _of(comparison["levels"], split, metric)
+    if not levels:
+        return ""
+    level = levels[0]
+    heading = f"### {comparison['title']}: {level['title']} ({level['unit'] or 'no unit'}, {level['better']} is better)"
+    lines = [
+        heading,
+        "",
+        f"Split {split}, n = {level['n']} units, {level['samples']} samples; Holm over {comparison['family']} tests.",
+        "",
+    ]
+    skill = f"skill over {comparison['baseline']}"
+    columns = ["experiment", "value", "between seeds (sd)", skill, "difference [interval]", "p (Holm)"]
+    columns += ["Wilcoxon p (Holm)", "verdict"]
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return "\n".join([*lines, *(_markdown_row(one, comparison, tests.get(one["experiment"])) for one in levels)])
+
+
+def _markdown_row(level: dict[str, Any], comparison: dict[str, Any], test: dict[str, Any] | None) -> str:
+    cells = [f"`{level['experiment']}`", _number(level["value"]), _number(level["sd_seeds"])]
+    if level["experiment"] == comparison["baseline"]:
+        return "| " + " | ".join([*cells, "", "", "", "", "baseline"]) + " |"
+    if test is None:
+        return "| " + " | ".join([*cells, "", "", "", "", "refused"]) + " |"
+    interval = f"{_number(test['difference'])} [{_number(test['low'])}, {_number(test['high'])}]"
+    p_values = [_number(test.get("p_holm")), _number(test.get("wilcoxon_p_holm"))]
+    return "| " + " | ".join([*cells, _number(test["skill"]), interval, *p_values, _verdict(test)]) + " |"
+
+
+def _tuning(results: Path) -> str:
+    rows = [(path.parent.name, read_json(path)) for path in sorted(results.glob("runs/*/tuned.json"))]
+    if not rows:
+        return ""
+    lines = [
+        "### Learning rates, searched on the select split",
+        "",
+        "| experiment | chosen | trials (rate: score) |",
+        "|---|---|---|",
+    ]
+    for name, tuned in rows:
+        trials = "; ".join(
+            f"{one['learning_rate']:g}: {_number(one['score']) or 'diverged'}" for one in tuned["trials"]
+        )
+        lines.append(f"| `{name}` | {tuned['learning_rate']:g} | {trials} |")
+    return "\n".join(lines)
+
+
+def _probe(path: Path) -> str:
+    """Rows of a probe on the test split: what is read out, of what, how well, beside saying the mean."""
+    record = read_json(path).get("test", {})
+    lines = [
+        f"### Linear probe of encoder `{path.stem}` on data `{path.parents[1].name}`, test split (x, y)",
+        "",
+        "| of | quantity | R² | mean absolute error | that of saying the mean | frames |",
+        "|---|---|---|---|---|---|",
+    ]
+    for target, quantities in record.items():
+        for quantity, row in quantities.items():
+            cells = [_pair(row[key]) for key in ("r2", "error", "error_of_the_mean")]
+            lines.append(f"| {target} | {quantity.replace('_', ' ')} | {' | '.join(cells)} | {row['frames']} |")
+    return "\n".join(lines) if record else ""
+
+
+def _pair(values: list[float]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)
+
+
+def _of(rows: list[dict[str, Any]], split: str, metric: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["split"] == split and row["metric"] == metric]
+
+
+def _tests(comparison: dict[str, Any], split: str, metric: str) -> dict[str, dict[str, Any]]:
+    rows = _of(comparison["tests"], split, metric) + _of(comparison["intervals"], split, metric)
+    return {row["treatment"]: row for row in rows}
+
+
 def _blocks(comparison: dict[str, Any]) -> list[str]:
     return [_block(comparison, split, metric) for split in comparison["splits"] for metric in comparison["metrics"]]
 
 
 def _block(comparison: dict[str, Any], split: str, metric: str) -> str:
-    here = lambda rows: [row for row in rows if row["split"] == split and row["metric"] == metric]  # noqa: E731
-    tests = {row["treatment"]: row for row in here(comparison["tests"]) + here(comparison["intervals"])}
-    refused = {row["treatment"]: row["reason"] for row in here(comparison["refusals"])}
-    levels = here(comparison["levels"])
+    tests = _tests(comparison, split, metric)
+    refused = {row["treatment"]: row["reason"] for row in _of(comparison["refusals"], split, metric)}
+    levels = _of(comparison["levels"], split, metric)
     rows = [_row(level, comparison, tests, refused) for level in levels]
     if not rows:
         return f"{comparison['title']} · {split} · {metric}: no scores"

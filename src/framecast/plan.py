@@ -31,7 +31,7 @@ DATA_CODE = {
     "export": ["encoders.export:export"],
     "probe": ["probing:probe"],
     "contact_sheet": ["contact_sheet:draw"],
-    "compare": ["statistics:compare"],
+    "compare": ["statistics:compare", "statistics:read_scores", "statistics:read_facts"],
     "summarize": ["workbook:write"],
     "report": ["report:write"],
 }
