@@ -21,6 +21,10 @@ from torch.nn import functional
 
 from framecast.config import Closed, Positive
 
+GAIN = 8.0
+"""Both linear readouts are multiplied by it, so that they learn that much faster than the network: with 1, the embedding
+learns where things are in twice the steps (measured)."""
+
 
 class Config(Closed):
     """Sizes of the network."""
@@ -64,9 +68,6 @@ class TinyDino(nn.Module):
         self.decoder = Decoder(config.width, config.channels, size)
         self.motion = nn.Linear(config.width, grid * grid)
         self.local = nn.Linear(config.width, 1)
-        for head in (self.motion, self.local):  # from the right size of answer on: nothing
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
         self.grid = grid
         self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
         self.register_buffer("std", torch.full((1, 3, 1, 1), 0.5))
@@ -89,12 +90,12 @@ class TinyDino(nn.Module):
 
     def motion_map(self, embedding: Tensor) -> Tensor:
         """[B, D] → where something moves [B, M, M], in units of the map's deviation."""
-        return self.motion(embedding).unflatten(1, (self.grid, self.grid))
+        return GAIN * self.motion(embedding).unflatten(1, (self.grid, self.grid))
 
     def local_map(self, tokens: Tensor) -> Tensor:
         """[B, 1 + N, D] → how much moves in each patch, read from its own token [B, √N, √N]."""
         side = math.isqrt(tokens.shape[1] - 1)
-        return self.local(tokens[:, 1:]).squeeze(2).unflatten(1, (side, side))
+        return GAIN * self.local(tokens[:, 1:]).squeeze(2).unflatten(1, (side, side))
 
 
 def positions(side: int, width: int) -> Tensor:
