@@ -22,8 +22,8 @@ from torch.nn import functional
 from framecast.config import Closed, Positive
 
 GAIN = 8.0
-"""Both linear readouts are multiplied by it, so that they learn that much faster than the network: with 1, the embedding
-learns where things are in twice the steps (measured)."""
+"""Both linear readouts are multiplied by it, so that they learn that much faster than the network: without it, the
+embedding takes more steps to say where things are (measured)."""
 
 
 class Config(Closed):
@@ -68,6 +68,8 @@ class TinyDino(nn.Module):
         self.decoder = Decoder(config.width, config.channels, size)
         self.motion = nn.Linear(config.width, grid * grid)
         self.local = nn.Linear(config.width, 1)
+        for parameter in (*self.motion.parameters(), *self.local.parameters()):
+            nn.init.zeros_(parameter)  # the first answer is none
         self.grid = grid
         self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
         self.register_buffer("std", torch.full((1, 3, 1, 1), 0.5))
