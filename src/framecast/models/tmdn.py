@@ -32,7 +32,7 @@ from framecast.config import Closed, Positive
 class Config(Closed):
     """A causal Transformer, a deterministic head and a denoiser on a manifold."""
 
-    lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 4)
+    lags: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 4, 8, 16)
     """Frames over which steps between embeddings are taken as inputs."""
     width: Positive = 128
     """Width H of the Transformer."""
