@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from transformers import Dinov2Config, Dinov2Model
 
-from framecast import encoding
+from framecast import encoding, hub
 from framecast.encoders import dino
 from framecast.stores.frames import FrameStore, FrameWriter
 
 # name: (view's side, frames, batch, settings of the network)
 SMALL = {"hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12, "patch_size": 14, "image_size": 518}
-TINY = {"hidden_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3, "patch_size": 8, "image_size": 64}
+TINY = {"hidden_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3, "patch_size": 16, "image_size": 64}
 CASES = {
     "DINOv2-small at 98²": (98, 160, 32, SMALL),
     "tiny encoder at 64²": (64, 6400, 64, {**TINY, "mlp_ratio": 2}),
@@ -52,10 +52,9 @@ def compare(
     weights, store = network(folder / "weights", settings), frame_store(folder / "frames", side, frames)
     entry = {"kind": "dino", "hub": weights, "revision": None, "frames": "f", "view": "v", "pool": "cls"}
     entry |= {"batch": batch, "precision": "float32", "store": "float32"}
-    encoder = dino.load(weights, None)
-    prepared = [
-        encoder.pixels(torch.from_numpy(part)) for part in encoding.frame_batches(FrameStore(store), "v", batch)
-    ]
+    encoder, bare_network = dino.load(weights, None), hub.load(Dinov2Model, Path(weights))
+    batches = encoding.frame_batches(FrameStore(store), "v", batch)
+    prepared = [(encoder.pixels(torch.from_numpy(part)).contiguous() - 0.45) / 0.22 for part in batches]
 
     def cache() -> None:
         encoding.write(FrameStore(store), encoder, entry, weights, folder / "out.h5", "cpu")
@@ -63,7 +62,7 @@ def compare(
     @torch.inference_mode()
     def bare() -> None:
         for pixels in prepared:
-            encoder.pooled(pixels)
+            bare_network(pixel_values=pixels)
 
     cache(), bare()  # warm
     pairs = [(frames / seconds(cache), frames / seconds(bare)) for _ in range(repeats)]

@@ -27,7 +27,7 @@ SPLITS = {"a": "train", "b": "train", "c": "select", "d": "train", "e": "train",
 TASK = {"name": "autoencoder", **autoencoder.Config(frames="small", view="16", grid=4, stride=4, lag=2).model_dump()}
 MODEL = {
     "name": "tiny_dino",
-    **tiny_dino.Config(width=16, layers=1, heads=2, channels=[8, 4]).model_dump(),
+    **tiny_dino.Config(width=16, layers=1, heads=2, patch=8, channels=[8, 4]).model_dump(),
 }
 QUIET = {"device": "cpu", "tensorboard": False}
 
@@ -190,7 +190,8 @@ def test_export_gives_the_runs_own_embeddings(stores, tmp_path, pool):
     encoder = dino.load(str(tmp_path / "hub"), None, pool)
     with torch.inference_mode():
         own = module.core.encode(frames.movedim(-1, 1).float() / 255)
-        tokens = AutoModel.from_pretrained(tmp_path / "hub")(pixel_values=encoder.pixels(frames)).last_hidden_state
+        normalised = (frames.movedim(-1, 1).float() / 255 - module.core.mean) / module.core.std
+        tokens = AutoModel.from_pretrained(tmp_path / "hub")(pixel_values=normalised).last_hidden_state
     torch.testing.assert_close(encoder.encode(frames), own, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(tokens[:, 0] if pool == "cls" else tokens[:, 1:].mean(1), own, rtol=1e-4, atol=1e-5)
     assert own.std(0).max() > 0

@@ -40,12 +40,10 @@ def load(weights: str, revision: str | None, pool: str = "mean") -> Aim:
     from transformers import Aimv2VisionModel
 
     path = hub.folder(weights, revision)
-    config = hub.describe(path, ("aimv2_vision_model", "aimv2"))
+    hub.describe(path, ("aimv2_vision_model", "aimv2"))
     network = hub.load(Aimv2VisionModel, path)
     if pool == "cls" and not network.use_head:
         raise ValueError(
             f"{weights}: `pool` is 'cls', but this AIMv2 network has no class token and no head; set `pool: mean`"
         )
-    return Aim(
-        network, config.get("hidden_size", network.config.hidden_size), network.config.patch_size, path, revision, pool
-    )
+    return Aim(network, network.embeddings.patch_embed, network.config.hidden_size, path, revision, pool)

@@ -38,4 +38,6 @@ def load(weights: str, revision: str | None, pool: str = "cls") -> Dino:
             f"set the encoder's `pool: {config[hub.POOL]}`"
         )
     network = hub.load(Dinov2Model, path)
-    return Dino(network, config["hidden_size"], network.config.patch_size, path, revision, pool)
+    return Dino(
+        network, network.embeddings.patch_embeddings.projection, network.config.hidden_size, path, revision, pool
+    )

@@ -37,7 +37,7 @@ class Config(Closed):
     """Attention heads."""
     mlp_ratio: Positive = 2
     """Width of the feed-forward layers, as a multiple of `width`."""
-    patch: Positive = 8
+    patch: Positive = 16
     """Side of a patch, pixels; the view's sides are multiples of it."""
     pool: Literal["cls", "mean"] = "mean"
     """The embedding: the class token, or the mean of the patch tokens, which learns faster. An encoder that is made of
