@@ -14,6 +14,7 @@ from framecast import prediction, training
 from framecast.config import Budget, Settings
 from framecast.files import read_json
 from framecast.models import copy_last, linear, mean, recurrent, tmdn
+from framecast.ops.steps import step as change_over
 from framecast.seeding import torch_generator
 from framecast.stores import Stores
 from framecast.stores.embeddings import EmbeddingWriter
@@ -294,7 +295,7 @@ def test_manifold_is_whitened_and_keeps_the_main_axes_and_steps_have_unit_size()
     core = tmdn.build(TMDN, width=5, history=6, gap=1)
     histories = torch.randn(50, 6, 5).cumsum(dim=1) * 0.01
     core.fit(histories, changes)
-    steps = core.context.steps(histories, 3) * core.context.scale[1]
+    steps = change_over(histories, 3) * core.context.steps.scale[1]
     torch.testing.assert_close(steps.square().mean(), torch.ones(()))
     points = changes @ core.to_manifold
     torch.testing.assert_close(points.square().mean(dim=0), torch.ones(4), rtol=1e-3, atol=1e-3)

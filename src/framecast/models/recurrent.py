@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
+from framecast.ops.steps import Steps
 
 
 class Config(Closed):
@@ -21,6 +22,8 @@ class Config(Closed):
     """Kind of recurrent cell."""
     hidden: Positive = 1024
     """Width of the hidden state."""
+    lags: tuple[Positive, ...] = ()
+    """Frames over which steps between embeddings are inputs beside the embeddings, as TMDN's are; none by default."""
     layers: Positive = 1
     """Stacked recurrent layers."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -32,15 +35,20 @@ class Recurrent(nn.Module):
         super().__init__()
         kind = nn.GRU if config.cell == "gru" else nn.LSTM
         between = config.dropout if config.layers > 1 else 0.0
-        self.cell = kind(width, config.hidden, config.layers, batch_first=True, dropout=between)
+        self.steps = Steps(config.lags)
+        self.cell = kind(self.steps.widened(width), config.hidden, config.layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, width)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
+    def fit(self, histories: Tensor, changes: Tensor) -> None:
+        """Measure the size of steps on histories [n, T, D] of the training split."""
+        self.steps.fit(histories)
+
     def forward(self, history: Tensor) -> Tensor:  # [B, T, D] -> [B, T, D]
         """The predicted change at every position, from the embeddings up to it."""
-        states, _ = self.cell(history)  # [B, T, hidden]
+        states, _ = self.cell(self.steps(history))  # [B, T, hidden]
         return self.head(self.dropout(states))
 
 

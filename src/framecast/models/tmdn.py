@@ -27,6 +27,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
+from framecast.ops.steps import Steps
 
 
 class Config(Closed):
@@ -83,30 +84,21 @@ class Block(nn.Module):
 class Context(nn.Module):
     """Embeddings and their steps → one context a position, from what came before it."""
 
-    scale: Tensor
-
     def __init__(self, config: Config, width: int, history: int) -> None:
         super().__init__()
-        self.lags = config.lags
-        self.register_buffer("scale", torch.ones(len(config.lags)))
-        self.project = nn.Linear((1 + len(config.lags)) * width, config.width)
+        self.steps = Steps(config.lags)
+        self.project = nn.Linear(self.steps.widened(width), config.width)
         self.position = nn.Parameter(torch.randn(history, config.width) * 0.02)
         self.blocks = nn.ModuleList(Block(config.width, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, history: Tensor) -> Tensor:  # [B, T, D] -> [B, T, H]
-        steps = [self.steps(history, lag) * scale for lag, scale in zip(self.lags, self.scale, strict=True)]
-        x = self.project(torch.cat([history, *steps], dim=2)) + self.position[: history.shape[1]]
+        x = self.project(self.steps(history)) + self.position[: history.shape[1]]
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
-
-    def steps(self, history: Tensor, lag: int) -> Tensor:  # [B, T, D] -> [B, T, D]
-        """The change over the last `lag` frames; from the first frame where there are fewer."""
-        past = (torch.arange(history.shape[1], device=history.device) - lag).clamp(min=0)
-        return history - history[:, past]
 
 
 # --- denoiser --------------------------------------------------------------------------------------------------------
@@ -189,8 +181,7 @@ class TMDN(nn.Module):
 
         The manifold lies along those axes, each scaled to unit deviation.
         """
-        sizes = torch.stack([self.context.steps(histories, lag).square().mean().sqrt() for lag in self.context.lags])
-        self.context.scale.copy_(1 / sizes.clamp(min=1e-6))
+        self.context.steps.fit(histories)
         second = changes.double().T @ changes.double() / len(changes)
         variances, axes = torch.linalg.eigh(second)  # ascending
         axes, scale = axes.flip(1)[:, : self.latent], variances.flip(0)[: self.latent].clamp(min=1e-8).sqrt()
