@@ -54,7 +54,7 @@ def compare(
     entry |= {"batch": batch, "precision": "float32", "store": "float32"}
     encoder, bare_network = dino.load(weights, None), hub.load(Dinov2Model, Path(weights))
     batches = encoding.frame_batches(FrameStore(store), "v", batch)
-    prepared = [(encoder.pixels(torch.from_numpy(part)).contiguous() - 0.45) / 0.22 for part in batches]
+    prepared = [(torch.from_numpy(part).permute(0, 3, 1, 2).contiguous() / 255 - 0.45) / 0.22 for part in batches]
 
     def cache() -> None:
         encoding.write(FrameStore(store), encoder, entry, weights, folder / "out.h5", "cpu")

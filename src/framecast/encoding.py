@@ -81,8 +81,7 @@ def frame_batches(store: FrameStore, view: str, size: int) -> Iterator[np.ndarra
     total = sum(store.count(video_id) for video_id in store.video_ids)
     for start in range(0, total, size):
         batch = np.empty((min(size, total - start), *reader.shape), dtype=np.uint8)
-        for row, out in enumerate(batch):
-            reader.read(start + row, out)
+        reader.read_run(start, batch)
         yield batch
 
 

@@ -31,6 +31,7 @@ class ImageEncoder(nn.Module):
         self.network: Any = network
         self.width, self.patch, self.pool = width, first.kernel_size[0], pool
         self.identity = digest(type(self).__name__, hub.identity(source, revision), pool)
+        self._pixels = torch.empty(0)
         _fold(first, *hub.pixel_statistics(source))
         self.eval()
 
@@ -53,8 +54,15 @@ class ImageEncoder(nn.Module):
         return self.pooled(self.pixels(frames)).float()
 
     def pixels(self, frames: Tensor) -> Tensor:
-        """uint8 [B, H, W, 3] → float32 [B, 3, H, W] in [0, 1]; the size stays as it is."""
-        return frames.permute(0, 3, 1, 2).float().mul_(1 / 255)
+        """uint8 [B, H, W, 3] → float32 [B, 3, H, W] in [0, 1]; the size stays as it is.
+
+        The result is one and the same memory for every batch of a shape: fetching new pages takes longer than the
+        arithmetic.
+        """
+        moved = frames.permute(0, 3, 1, 2)
+        if self._pixels.shape != moved.shape or self._pixels.device != frames.device:
+            self._pixels = torch.empty(moved.shape, device=frames.device, memory_format=torch.channels_last)
+        return self._pixels.copy_(moved).mul_(1 / 255)
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse frames that do not divide into whole patches."""

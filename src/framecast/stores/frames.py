@@ -230,6 +230,14 @@ class Shard:
                 f"{self.path}: frame {chunk} is not there: the shard is damaged; delete the store and run again"
             )
 
+    def read_run(self, chunk: int, out: np.ndarray) -> None:
+        """Read the frames from `chunk` on into `out`, uint8 [T, H, W, 3], contiguous; at once where possible."""
+        offsets = self._offsets[chunk : chunk + len(out)]
+        together = len(offsets) == len(out) and (np.diff(offsets) == out[0].nbytes).all() and offsets[-1] != ABSENT
+        if not together or os.preadv(self._descriptor, [out.data], int(offsets[0])) != out.nbytes:
+            for row, frame in enumerate(out):
+                self.read(chunk + row, frame)
+
     def __del__(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -265,6 +273,15 @@ class ViewReader:
         """Read the frame at `position` in the whole store into `out`, uint8 [H, W, 3], contiguous."""
         shard, chunk = divmod(position, self._capacity)
         self._open_shard(shard_path(self._folder, shard), self._capacity, self._bytes).read(chunk, out)
+
+    def read_run(self, position: int, out: np.ndarray) -> None:
+        """Read the frames from `position` on into `out`, uint8 [T, H, W, 3], contiguous."""
+        done = 0
+        while done < len(out):
+            shard, chunk = divmod(position + done, self._capacity)
+            part = out[done : done + self._capacity - chunk]
+            self._open_shard(shard_path(self._folder, shard), self._capacity, self._bytes).read_run(chunk, part)
+            done += len(part)
 
 
 class FrameStore:
@@ -340,8 +357,7 @@ class FrameStore:
             )
         reader = self.view(view)
         out = np.empty((stop - start, *reader.shape), dtype=np.uint8)
-        for row in range(stop - start):
-            reader.read(offset + start + row, out[row])
+        reader.read_run(offset + start, out)
         return out
 
     def position(self, video_id: str, index: int) -> int:
