@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framecast.buckets import bucket_of
 
 from framecast import catalogue
+from framecast.buckets import bucket_of
 
 
 def plain(folder: Path, **changes: Any) -> dict[str, Any]:

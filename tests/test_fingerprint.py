@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,15 @@ def offset(x):
 
 
 @pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "framecast"
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     monkeypatch.setattr(fingerprint, "SOURCE", tmp_path)
-    return root
+    fingerprint.forget()
+    yield root
+    fingerprint.forget()
 
 
 def edited(source: Path, file: str, old: str, new: str, entry: str = "framecast.alpha:entry") -> bool:
@@ -68,7 +71,7 @@ def edited(source: Path, file: str, old: str, new: str, entry: str = "framecast.
     text = (source / file).read_text()
     assert old in text
     (source / file).write_text(text.replace(old, new))
-    fingerprint._parse.cache_clear()
+    fingerprint.forget()
     return fingerprint.fingerprint([entry]) != before
 
 

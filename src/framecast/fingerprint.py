@@ -60,13 +60,24 @@ def fingerprint(entries: list[str]) -> str:
     while waiting:
         module, name = waiting.pop()
         key = f"{module}:{name}"
-        if key in seen or module in NEUTRAL:
-            continue
-        statements = _statements(module, name)
-        seen[key] = digest(*(ast.dump(_bare(statement)) for statement in statements))
-        for statement in statements:
-            waiting.extend(_reached(module, statement))
+        if key not in seen and module not in NEUTRAL:
+            seen[key], reached = _definition(module, name)
+            waiting.extend(reached)
     return digest(*(part for key in sorted(seen) for part in (key, seen[key])))
+
+
+def forget() -> None:
+    """Read the files anew next time; within one process they are read once."""
+    _parse.cache_clear()
+    _definition.cache_clear()
+
+
+@functools.cache
+def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
+    """Hash of a definition's own code, and the definitions it names."""
+    statements = _statements(module, name)
+    code = digest(*(ast.dump(_bare(statement)) for statement in statements))
+    return code, [found for statement in statements for found in _reached(module, statement)]
 
 
 def _entry(text: str) -> tuple[str, str]:
@@ -93,12 +104,11 @@ def _module(name: str) -> Module:
     path = _path(name)
     if path is None:
         raise ValueError(f"there is no module {name!r} below {SOURCE}")
-    stat = path.stat()
-    return _parse(name, path, stat.st_mtime_ns, stat.st_size)
+    return _parse(name, path)
 
 
-@functools.lru_cache(maxsize=512)
-def _parse(name: str, path: Path, mtime_ns: int, size: int) -> Module:
+@functools.cache
+def _parse(name: str, path: Path) -> Module:
     definitions: dict[str, list[ast.stmt]] = {}
     imports: dict[str, tuple[str, str | None]] = {}
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))

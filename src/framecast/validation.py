@@ -49,7 +49,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
-    place = [part for part in problem["loc"] if not _is_tag(model, problem["loc"], part)]
+    place = [part for position, part in enumerate(problem["loc"]) if not _is_tag(problem["loc"], position)]
     key = ".".join([*([where] if where else []), *(str(part) for part in place)])
     if problem["type"] == "extra_forbidden":
         names = _fields_at(model, problem["loc"][:-1])
@@ -62,11 +62,10 @@ def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
     return f"{key}: {message}{shown}"
 
 
-def _is_tag(model: type[BaseModel], loc: tuple[Any, ...], part: Any) -> bool:
+def _is_tag(loc: tuple[Any, ...], position: int) -> bool:
     """Pydantic puts the tag of a discriminated union into the place; users have no such key."""
-    position = loc.index(part)
-    return position > 0 and part in ("world", "plain", "random", "subfolders", "lists") and loc[position - 1] in (
-        "source", "splits")  # fmt: skip
+    union = position > 0 and loc[position - 1] in ("source", "splits")
+    return union and loc[position] in ("world", "plain", "random", "subfolders", "lists")
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

@@ -30,5 +30,7 @@ class Stores:
         table = pd.read_parquet(self.samples)
         part = table[table["split"] == name].sort_values("video_id", ignore_index=True)
         if part.empty:
-            raise ValueError(f"{self.samples}: split {name!r} has no video; splits with videos: {sorted(set(table['split']))}")
+            raise ValueError(
+                f"{self.samples}: split {name!r} has no video; splits with videos: {sorted(set(table['split']))}"
+            )
         return part
