@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from framecast.probing import Ridge, probe, r2
+from framecast.probing import Ridge, probe, r2, targets
 from framecast.stores.embeddings import EmbeddingWriter
 
 WIDTH, FRAMES = 12, 30
@@ -24,6 +24,7 @@ def world(folder, embed, videos=range(24)):
         for name, path in paths.items()
         for frame, place in enumerate(path)
         for number, (role, (column, row)) in enumerate([("actor", place), ("bystander", (20.0, 10.0))])
+        if number == 0 or int(name[1:]) % 2
     ]
     (folder / "labels").mkdir()
     pd.DataFrame(rows).to_parquet(folder / "labels" / "states.parquet")
@@ -51,7 +52,7 @@ def mixed(path):
 
 def test_finds_what_is_linear(tmp_path):
     found = world(tmp_path, mixed)["test"]
-    for target in ("actor", "scene"):
+    for target in ("actor", "alone"):
         assert min(found[target]["position"]["r2"]) > 0.999
         assert min(found[target]["velocity_from_two"]["r2"]) > 0.99
     assert max(found["actor"]["velocity_from_one_control"]["r2"]) < 0.5
@@ -78,6 +79,7 @@ def test_says_what_it_measured(tmp_path):
     found = world(tmp_path, mixed)
     assert found["videos"] == {"test": 8, "train": 16}
     assert found["test"]["actor"]["position"]["frames"] == 8 * FRAMES
+    assert [found["test"][target]["position"]["videos"] for target in ("scene", "actor", "alone")] == [8, 8, 4]
     assert found["identity"] == "one" and "provenance" in found
 
 
@@ -88,9 +90,17 @@ def test_needs_states_and_two_splits(tmp_path):
         probe(inputs[0], [], inputs[1], inputs[2])
     table = pd.read_parquet(tmp_path / "samples.parquet")
     table[table["split"] == "train"].to_parquet(tmp_path / "samples.parquet")
-    with pytest.raises(ValueError, match=r"another one; there are \['train'\]"):
+    with pytest.raises(ValueError, match=r"another split; there are \{'train': 16\}"):
         probe(inputs[0], [tmp_path / "labels"], inputs[1], inputs[2])
     assert not (tmp_path / "no.json").exists()
+
+
+def test_scene_is_the_mean_of_all_objects():
+    rows = [("v", 0, 0, "actor", 2.0, 4.0), ("v", 0, 1, "target", 6.0, 10.0), ("w", 0, 0, "actor", 1.0, 1.0)]
+    found = targets(pd.DataFrame(rows, columns=["video_id", "frame", "object", "role", "column", "row"]))
+    assert found["scene"]["v"].tolist() == [[4.0, 7.0]]
+    assert found["actor"]["v"].tolist() == [[2.0, 4.0]]
+    assert set(found["alone"]) == {"w"}
 
 
 def test_other_frame_counts_are_refused(tmp_path):

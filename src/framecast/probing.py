@@ -54,15 +54,18 @@ def probe(embeddings: Sequence[Path], labels: Sequence[Path], samples: Path, out
     states = pd.concat([pd.read_parquet(folder / "states.parquet") for folder in labels], ignore_index=True)
     splits = {str(split): sorted(part["video_id"].tolist()) for split, part in table.groupby("split")}
     held_out = [split for split in splits if split != TRAIN]
-    if TRAIN not in splits or not held_out:
-        raise ValueError(f"{samples}: a probe needs the split 'train' and another one; there are {sorted(splits)}")
+    if not held_out or len(splits.get(TRAIN, ())) < FOLDS:
+        counts = {split: len(videos) for split, videos in splits.items()}
+        raise ValueError(f"{samples}: a probe needs {FOLDS} training videos and another split; there are {counts}")
     found: dict[str, Any] = {}
+    _check_lengths(store, table["video_id"].tolist(), _paths(states))
     for target, positions in targets(states).items():
         tracks = {split: _tracks(store, videos, positions) for split, videos in splits.items()}
         for split in held_out:
-            found.setdefault(split, {})[target] = {
-                name: _judge(quantity, tracks[TRAIN], tracks[split]) for name, quantity in QUANTITIES.items()
-            }
+            if len(tracks[TRAIN]) >= FOLDS and tracks[split]:
+                found.setdefault(split, {})[target] = {
+                    name: _judge(quantity, tracks[TRAIN], tracks[split]) for name, quantity in QUANTITIES.items()
+                }
     counts = {split: len(videos) for split, videos in splits.items()}
     meaning = {"unit": "pixels of the video, velocities per frame", "order": "column, row", "videos": counts}
     facts = {"encoder": store.encoder, "identity": store.identity, "width": store.width}
@@ -72,9 +75,12 @@ def probe(embeddings: Sequence[Path], labels: Sequence[Path], samples: Path, out
 def targets(states: pd.DataFrame) -> dict[str, dict[str, Array]]:
     """What is probed for → video → positions [T, 2], pixels.
 
-    `actor` is the one object of each video that acts; `scene` the mean of all objects, whoever acts.
+    `scene` is the mean of all objects; `actor` the one object of each video that acts, which a picture with several
+    objects does not tell; `alone` the actor in videos without other objects, where it does.
     """
-    chosen = {"actor": states[states["role"] == "actor"], "scene": states}
+    actors = states[states["role"] == "actor"]
+    alone = states.groupby("video_id")["object"].transform("nunique") == 1
+    chosen = {"scene": states, "actor": actors, "alone": states[alone]}
     return {name: _paths(part) for name, part in chosen.items()}
 
 
@@ -83,17 +89,23 @@ def _paths(states: pd.DataFrame) -> dict[str, Array]:
     return {str(video): part.to_numpy(np.float64) for video, part in means.groupby(level="video_id")}
 
 
-def _tracks(store: Embeddings, videos: Sequence[str], positions: dict[str, Array]) -> list[Track]:
-    tracks = []
+def _check_lengths(store: Embeddings, videos: Sequence[str], positions: dict[str, Array]) -> None:
     for video in videos:
-        if video not in positions or len(positions[video]) != store.count(video):
-            have = len(positions.get(video, ()))
+        have = len(positions.get(video, ()))
+        if have != store.count(video):
             raise ValueError(
                 f"video {video!r} has {store.count(video)} embeddings and {have} known positions: probe an encoder "
                 "whose frame set keeps every frame (fps: null) of this very world"
             )
-        tracks.append(Track(store.read(video, 0, store.count(video)).astype(np.float64), positions[video]))
-    return tracks
+
+
+def _tracks(store: Embeddings, videos: Sequence[str], positions: dict[str, Array]) -> list[Track]:
+    """The videos that this target has a position in."""
+    return [
+        Track(store.read(video, 0, store.count(video)).astype(np.float64), positions[video])
+        for video in videos
+        if video in positions
+    ]
 
 
 # --- what is regressed on what ---------------------------------------------------------------------------------------
@@ -130,6 +142,7 @@ def _judge(quantity: Any, train: list[Track], test: list[Track]) -> dict[str, An
         "r2": _listed(r2(predicted, truths, mean)),
         "error": _listed(np.abs(predicted - truths).mean(axis=0)),
         "error_of_the_mean": _listed(np.abs(mean - truths).mean(axis=0)),
+        "videos": len(test),
         "frames": len(truths),
         "penalty": strength,
     }
@@ -137,8 +150,6 @@ def _judge(quantity: Any, train: list[Track], test: list[Track]) -> dict[str, An
 
 def _strength(parts: list[tuple[Array, Array]]) -> float:
     """The penalty with the least squared error on training videos left out in turn."""
-    if len(parts) < FOLDS:
-        return STRENGTHS[len(STRENGTHS) // 2]
     fold = rng(0, "probe folds").permutation(len(parts)) % FOLDS
     errors = np.zeros(len(STRENGTHS))
     for left_out in range(FOLDS):
