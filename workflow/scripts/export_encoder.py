@@ -1,7 +1,6 @@
 from pathlib import Path
 
 from framecast.encoders.export import export
-
 from framecast.jobs import folder_of, job
 
 with job(snakemake):

@@ -1,8 +1,7 @@
 from pathlib import Path
 
-from framecast.index import index_bucket
-
 from framecast import catalogue
+from framecast.index import index_bucket
 from framecast.jobs import job
 
 with job(snakemake) as (params, _):

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 from framecast.index import merge
-
 from framecast.jobs import job
 
 with job(snakemake):

@@ -1,8 +1,7 @@
 from pathlib import Path
 
-from framecast.prediction import predict
-
 from framecast.jobs import job, stores
+from framecast.prediction import predict
 
 with job(snakemake) as (params, settings):
     run, split = Path(snakemake.input.model).parent, snakemake.wildcards.split

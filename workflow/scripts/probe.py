@@ -1,8 +1,7 @@
 from pathlib import Path
 
-from framecast.probing import probe
-
 from framecast.jobs import job
+from framecast.probing import probe
 
 with job(snakemake):
     embeddings, labels = (
