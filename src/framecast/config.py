@@ -209,7 +209,7 @@ class Encoder(Closed):
 class Part(BaseModel):
     """A task or a model: the name of its module, and that module's own keys beside it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     name: str
     """Module in `framecast.tasks` or `framecast.models`; the other keys are the module's own (docs/config.md)."""
 
