@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from framecast.buckets import bucket_of
-from framecast.files import canonical, digest, read_json, write_json
+from framecast.files import canonical, digest, read_json, write_changed
 from framecast.seeding import derive
 
 Entry = tuple[str, int, int]
@@ -28,8 +28,8 @@ def update(data: dict[str, Any], folder: Path) -> dict[int, str]:
         shards.setdefault(bucket_of(entry[0], data["buckets"]), []).append(entry)
     digests = {shard: digest(canonical(entries)) for shard, entries in sorted(shards.items())}
     for shard, entries in shards.items():
-        _write_changed(folder / f"bucket_{shard}.json", [list(entry) for entry in entries])
-    _write_changed(folder / "buckets.json", {str(shard): value for shard, value in digests.items()})
+        write_changed(folder / f"bucket_{shard}.json", [list(entry) for entry in entries])
+    write_changed(folder / "buckets.json", {str(shard): value for shard, value in digests.items()})
     return digests
 
 
@@ -64,8 +64,3 @@ def _limited(entries: list[Entry], limit: int | None) -> list[Entry]:
     if limit is None or len(entries) <= limit:
         return entries
     return sorted(sorted(entries, key=lambda entry: derive(0, "light", entry[0]))[:limit])
-
-
-def _write_changed(path: Path, value: Any) -> None:
-    if not path.is_file() or read_json(path) != value:
-        write_json(path, value)

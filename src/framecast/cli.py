@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -69,19 +70,32 @@ def _parser() -> argparse.ArgumentParser:
 def _index(options: argparse.Namespace) -> int:
     from framecast.index import index_folder
 
-    print(index_folder(options.folder, options.out, options.timeout))
+    _make_folder(options.out)
+    print(index_folder(options.folder.expanduser(), options.out, options.timeout))
     return 0
 
 
-def _world(options: argparse.Namespace) -> int:
-    import yaml
+def _make_folder(path: Path) -> None:
+    """Make the folder for the results before the work for them, which may take hours, is done.
 
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f"--out {str(path)!r}: there is a file in its place; give a folder") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out {str(path)!r}: this folder may not be written to; give another one")
+
+
+def _world(options: argparse.Namespace) -> int:
     from framecast import shapes
     from framecast.config import Config
     from framecast.validation import known, parse
 
     path = options.config or Path(__file__).resolve().parents[2] / "config" / "config.yaml"
-    config = parse(Config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    config = parse(Config, _merged([path]))
     known("data", options.data, config.data, "--data")
     source = config.data[options.data].source.model_dump(mode="json")
     if source["kind"] != "world":
@@ -127,7 +141,13 @@ def _merged(files: list[Path]) -> dict:
 
     merged: dict = {}
     for file in files:
-        merged = merge(merged, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file} is no YAML: {error}") from None
+        if not isinstance(content, dict):
+            raise ValueError(f"{file} holds a {type(content).__name__}; a config is a mapping of keys to values")
+        merged = merge(merged, content)
     return merged
 
 

@@ -87,8 +87,19 @@ class PlainSource(Closed):
     @field_validator("group")
     @classmethod
     def _regex(cls, value: str | None) -> str | None:
-        if value is not None and re.compile(value).groups < 1:
+        try:
+            groups = 1 if value is None else re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        if groups < 1:
             raise ValueError(f"{value!r} has no group: put the recording's part in parentheses")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("the path is empty; give the folder that holds the videos (`.` for the working folder)")
         return value
 
 

@@ -46,6 +46,14 @@ def write_json(path: str | Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def write_changed(path: Path, value: Any) -> None:
+    """Write `value` as JSON unless the file holds it already; one that cannot be read is written anew."""
+    with contextlib.suppress(OSError, ValueError):
+        if read_json(path) == value:
+            return
+    write_json(path, value)
+
+
 def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 

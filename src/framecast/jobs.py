@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,29 @@ def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     params = {name: _decoded(value) for name, value in snakemake.params.items()}
     settings = read_json(params["settings"]) if "settings" in params else {}
     words = [snakemake.rule, *(str(value) for value in snakemake.wildcards)]
-    with logged(snakemake.log[0], " ".join(words)):
+    with logged(snakemake.log[0], " ".join(words)), _tables_kept(snakemake):
         yield params, settings
+
+
+@contextlib.contextmanager
+def _tables_kept(snakemake: Any) -> Iterator[None]:
+    """Copy the tables (`.csv`) that a failing job has written to beside its log, and say so there.
+
+    Snakemake deletes the outputs of a failed job, and with them, say, the reasons why no video of a folder is usable.
+    """
+    log = Path(snakemake.log[0])
+    tables = [Path(path) for path in snakemake.output if str(path).endswith(".csv")]
+    copies = {table: log.with_name(f"{log.stem}.{table.name}") for table in tables}
+    for copy in copies.values():
+        copy.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        for table, copy in copies.items():
+            if table.is_file():
+                shutil.copyfile(table, copy)
+                print(f"Snakemake deletes {table}, as this job failed; a copy is kept: {copy}", flush=True)
+        raise
 
 
 def stores(inputs: Any) -> Stores:

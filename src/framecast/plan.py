@@ -6,6 +6,8 @@ code is new: the result is cached as JSON, and the parses inside jobs read it. T
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,11 +45,32 @@ def make(mapping: dict[str, Any], cache: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the config cannot be run; the text says where and why.
     """
+    _check_plain(mapping, "")
     path = cache / f"{digest(canonical(mapping), source_digest())[:24]}.json"
-    if path.is_file():
+    with contextlib.suppress(FileNotFoundError, ValueError):  # one that a power cut emptied is made again
         return read_json(path)
     write_json(path, resolve(parse(Config, mapping)))
     return read_json(path)
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Refuse what YAML can say and JSON cannot: the plan, the parameters of jobs and the records are JSON."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            place = f"{where}.{key}" if where else str(key)
+            if not isinstance(key, str):
+                raise ConfigError(f"{place}: the key is read as {type(key).__name__}, not as text; put it in quotes")
+            _check_plain(item, place)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _check_plain(item, f"{where}.{number}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: {value} is no finite number; give a finite one")
+    elif not isinstance(value, str | int | float | None):
+        raise ConfigError(
+            f"{where}: {str(value)!r} is read as {type(value).__name__}; "
+            "a value is text, a number, true, false or null: put text in quotes"
+        )
 
 
 def source_digest() -> str:

@@ -6,13 +6,14 @@ plain string, number or list in a fixed order, because Snakemake compares parame
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from framecast import catalogue, plan
-from framecast.files import canonical, read_json, write_json
+from framecast.files import canonical, write_changed
 from framecast.validation import ConfigError
 
 
@@ -62,7 +63,7 @@ class Flow:
         """Where a shard's videos lie."""
         if self.is_world(w.data):
             return str(self.results / "data" / w.data / "videos" / f"bucket_{w.bucket}")
-        return self.data(w.data)["source"]["path"]
+        return os.path.expanduser(self.data(w.data)["source"]["path"])
 
     def made_videos(self, w: Any) -> list[str]:
         """The folder of made videos as an input; a user's own folder is none: its listing stands for it."""
@@ -262,13 +263,13 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
         folder = results / ".framecast" / "listing"
         find = catalogue.update if main else (lambda data, path: catalogue.load(path))
         shards = {name: find(data, folder / name) for name, data in made["data"].items()}
-    except (ConfigError, FileNotFoundError, NotADirectoryError) as error:
+    except (ConfigError, OSError) as error:
         if not main:
             raise
         sys.exit(f"framecast: the config cannot be run:\n{error}")
     flow = Flow(made, shards, results)
     if main:
-        _write_settings(Path(flow.settings), made["settings"])
+        write_changed(Path(flow.settings), made["settings"])
     return flow
 
 
@@ -277,8 +278,3 @@ def _without_code(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_code(item) for key, item in value.items() if key != "code"}
     return value
-
-
-def _write_settings(path: Path, settings: dict[str, Any]) -> None:
-    if not path.is_file() or read_json(path) != settings:
-        write_json(path, settings)
