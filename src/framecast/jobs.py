@@ -32,7 +32,7 @@ def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 @contextlib.contextmanager
 def _tables_kept(snakemake: Any) -> Iterator[None]:
-    """Copy the tables (`.csv`) that a failing job has written to beside its log, and say so there.
+    """Copy the tables (`.csv`) that a failing job has written to beside its log, and say so with the error.
 
     Snakemake deletes the outputs of a failed job, and with them, say, the reasons why no video of a folder is usable.
     """
@@ -43,11 +43,11 @@ def _tables_kept(snakemake: Any) -> Iterator[None]:
         copy.unlink(missing_ok=True)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         for table, copy in copies.items():
             if table.is_file():
                 shutil.copyfile(table, copy)
-                print(f"Snakemake deletes {table}, as this job failed; a copy is kept: {copy}", flush=True)
+                error.add_note(f"a copy of {table.name}, which Snakemake deletes as the job failed: {copy}")
         raise
 
 

@@ -39,6 +39,7 @@ def logged(log: str | Path, title: str) -> Iterator[None]:
         yield
     except BaseException as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = "; ".join([reason, *getattr(error, "__notes__", [])])
         _say(console, f"framecast: {title} FAILED after {time.monotonic() - start:.1f} s: {reason}; log: {log}")
         raise
     else:
