@@ -46,5 +46,6 @@ include: "workflow/rules/analysis.smk"
 rule all:
     default_target: True
     input:
+        FLOW.all_caches(),
         "results/summary.xlsx",
         "results/report.html",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import datetime
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,24 +119,51 @@ def scores(stores: Stores, out: Path) -> pd.DataFrame:
 # --- a full disk -----------------------------------------------------------------------------------------------------
 
 
-def test_full_disk_while_predictions_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from framecast.stores import predictions
+WRITER = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from framecast.files import replacing
+from framecast.stores import predictions
+from framecast.stores.embeddings import EmbeddingWriter
 
-    def write() -> None:
-        predictions.write(tmp_path / "p.h5", {"y": np.zeros((2, 3))}, ["a", "b"], ["a", "b"], {})
+kind, size, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+if size >= 0:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+try:
+    if kind == "embeddings":
+        with replacing(out) as temporary, EmbeddingWriter(temporary, ["a", "b"], [40, 60], 64, "float32") as writer:
+            for _ in range(10):
+                writer.append(np.ones((10, 64), np.float32))
+            writer.finish("identity", {"kind": "dino"}, {})
+    else:
+        with predictions.writing(out, {}) as writer:
+            for number in range(10):
+                names = [f"{number}#{row}" for row in range(10)]
+                writer.append({"y": np.ones((10, 64))}, names, names)
+except OSError as error:
+    print("refused:", " ".join(str(error).split()), flush=True)
+    raise
+print("written", flush=True)
+"""
 
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
 
-    write()
-    before = (tmp_path / "p.h5").read_bytes()
-    for owner, name in ((h5py.Group, "create_dataset"), (h5py.Dataset, "__setitem__"), (h5py.Dataset, "resize")):
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, name, full)
-            with pytest.raises(OSError, match="No space left"):
-                write()
-        assert [path.name for path in tmp_path.iterdir()] == ["p.h5"]
-        assert (tmp_path / "p.h5").read_bytes() == before
+@pytest.mark.parametrize("kind", ["embeddings", "predictions"])
+def test_full_disk_leaves_the_file_that_was_there(kind: str, tmp_path: Path) -> None:
+    """The operating system refuses for real, in a process of its own: HDF5 may crash as it ends after that."""
+
+    def write(size: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WRITER, kind, str(size), str(tmp_path / "out.h5")]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert write(-1).stdout == "written\n"
+    before = (tmp_path / "out.h5").read_bytes()
+    for size in (0, 2000, len(before) - 1000):
+        done = write(size)
+        assert done.returncode != 0 and "written" not in done.stdout, size
+        assert "file too large" in (done.stdout + done.stderr).lower(), size
+        assert [path.name for path in tmp_path.iterdir()] == ["out.h5"], size
+        assert (tmp_path / "out.h5").read_bytes() == before, size
 
 
 # --- configs ---------------------------------------------------------------------------------------------------------

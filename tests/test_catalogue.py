@@ -27,10 +27,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_video_is_in_its_shard(folder: Path, tmp_path: Path) -> None:
     digests = catalogue.update(plain(folder), tmp_path / "listing")
-    found = {shard: catalogue.videos(tmp_path / "listing" / f"bucket_{shard}.json") for shard in digests}
+    found = {
+        shard: catalogue.videos(catalogue.shard_file(tmp_path / "listing", shard, digests[shard])) for shard in digests
+    }
     assert sorted(name for names in found.values() for name in names) == sorted(path.name for path in folder.iterdir())
     assert all(bucket_of(name, 4) == shard for shard, names in found.items() for name in names)
-    assert catalogue.load(tmp_path / "listing") == digests
+    assert catalogue.load(plain(folder), tmp_path / "listing") == digests
 
 
 def test_one_new_video_changes_one_digest(folder: Path, tmp_path: Path) -> None:
@@ -55,7 +57,11 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
 
 def test_light_mode_takes_the_same_few_whatever_the_order(folder: Path, tmp_path: Path) -> None:
     digests = catalogue.update(plain(folder, limit=5), tmp_path / "listing")
-    names = [name for shard in digests for name in catalogue.videos(tmp_path / "listing" / f"bucket_{shard}.json")]
+    names = [
+        name
+        for shard, value in digests.items()
+        for name in catalogue.videos(catalogue.shard_file(tmp_path / "listing", shard, value))
+    ]
     assert len(names) == 5
 
 

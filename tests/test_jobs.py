@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from framecast import jobs, lifeline
-from framecast.files import write_json
 
 
 class Named(list):  # type: ignore[type-arg]
@@ -43,11 +42,11 @@ def rule(folder: Path, params: dict[str, Any] | None = None, output: list[str] |
                            output=output or [])  # fmt: skip
 
 
-def test_objects_are_decoded_and_other_text_stays(tmp_path: Path) -> None:
-    write_json(tmp_path / "settings.json", {"device": "cpu"})
+def test_objects_are_decoded_and_other_text_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMECAST_SETTINGS", '{"device": "cpu"}')
     given = {
         "spec": '{"a": [1, 2.5], "é": null}', "root": "folder with {braces} and 'quotes'", "timeout": 3.5,
-        "settings": str(tmp_path / "settings.json"), "code": "12ab",
+        "code": "12ab",
     }  # fmt: skip
     with jobs.job(rule(tmp_path, given)) as (params, settings):
         pass

@@ -2,6 +2,7 @@
 
 The main Snakemake process lists the files once and writes one small file a shard; jobs read theirs and list nothing.
 A shard's digest is a parameter of its index job, so a video that is added, removed or changed re-runs its shard alone.
+The digest is in the file's name as well: a dry run with another config beside a running one changes nothing for it.
 """
 
 from __future__ import annotations
@@ -17,25 +18,35 @@ Entry = tuple[str, int, int]
 
 
 def update(data: dict[str, Any], folder: Path) -> dict[int, str]:
-    """List the videos of a data set and write `folder/bucket_{k}.json`; returns shard → digest, for shards with videos.
+    """List the videos of a data set and write its shard listings; returns shard → digest, for shards with videos.
 
     Args:
         data: A data entry of the plan.
-        folder: Where the shard listings are kept.
+        folder: Where the listings of this data set are kept.
     """
     shards: dict[int, list[Entry]] = {}
     for entry in _limited(_entries(data["source"]), data.get("limit")):
         shards.setdefault(bucket_of(entry[0], data["buckets"]), []).append(entry)
     digests = {shard: digest(canonical(entries)) for shard, entries in sorted(shards.items())}
     for shard, entries in shards.items():
-        write_changed(folder / f"bucket_{shard}.json", [list(entry) for entry in entries])
-    write_changed(folder / "buckets.json", {str(shard): value for shard, value in digests.items()})
+        write_changed(shard_file(folder, shard, digests[shard]), [list(entry) for entry in entries])
+    write_changed(_summary(data, folder), {str(shard): value for shard, value in digests.items()})
     return digests
 
 
-def load(folder: Path) -> dict[int, str]:
-    """What `update` returned last: shard → digest."""
-    return {int(shard): value for shard, value in read_json(folder / "buckets.json").items()}
+def load(data: dict[str, Any], folder: Path) -> dict[int, str]:
+    """What `update` returned last for this data entry: shard → digest."""
+    return {int(shard): value for shard, value in read_json(_summary(data, folder)).items()}
+
+
+def shard_file(folder: Path, shard: int, digest: str) -> Path:
+    """Where the listing of a shard is kept."""
+    return folder / f"bucket_{shard}.{digest[:16]}.json"
+
+
+def _summary(data: dict[str, Any], folder: Path) -> Path:
+    listed = canonical({key: data.get(key) for key in ("source", "buckets", "limit")})
+    return folder / f"buckets.{digest(listed)[:16]}.json"
 
 
 def videos(listing: str | Path) -> list[str]:

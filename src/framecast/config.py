@@ -139,6 +139,20 @@ class ListSplit(Closed):
     """Split to text file; a line holds a video id, and may hold a class number after a blank."""
 
 
+KINDS: dict[str, dict[str, type[BaseModel]]] = {
+    "source": {"world": WorldSource, "plain": PlainSource},
+    "splits": {"random": RandomSplit, "subfolders": SubfolderSplit, "lists": ListSplit},
+}
+
+
+def _of_its_kind(value: Any, kinds: dict[str, type[BaseModel]]) -> Any:
+    if not isinstance(value, dict) or value.get("kind") not in kinds:
+        return value
+    own = kinds[value["kind"]].model_fields
+    others = {key for model in kinds.values() for key in model.model_fields} - own.keys()
+    return {key: item for key, item in value.items() if key not in others}
+
+
 class Data(Closed):
     """A set of videos: where it comes from, how it is cut into shards and splits."""
 
@@ -155,6 +169,14 @@ class Data(Closed):
     """The splits that are predicted and scored."""
     unit: Literal["video", "group"] = "video"
     """The independent unit of every test: the video, or its recording group."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kind(cls, values: Any) -> Any:
+        """An overlay that changes a kind leaves the keys of the old kind behind, because mappings merge: drop those."""
+        if not isinstance(values, dict):
+            return values
+        return {key: _of_its_kind(value, KINDS[key]) if key in KINDS else value for key, value in values.items()}
 
     @model_validator(mode="after")
     def _known_splits(self) -> Data:
@@ -348,7 +370,7 @@ class Settings(Closed):
     """Where networks run; `auto` takes CUDA, then MPS, then CPU."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that load batches beside the training process; 0 loads in it."""
-    checkpoint_every: Positive = 200
+    checkpoint_every: Positive = 50
     """Steps between resumable checkpoints."""
     tensorboard: bool = True
     """Write TensorBoard logs."""

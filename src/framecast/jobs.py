@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from framecast import lifeline
-from framecast.files import read_json
+from framecast import SETTINGS, lifeline
 from framecast.progress import logged
 from framecast.stores import Stores
 
@@ -24,7 +24,7 @@ def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """
     lifeline.follow()
     params = {name: _decoded(value) for name, value in snakemake.params.items()}
-    settings = read_json(params["settings"]) if "settings" in params else {}
+    settings = json.loads(os.environ.get(SETTINGS, "{}"))
     words = [snakemake.rule, *(str(value) for value in snakemake.wildcards)]
     with logged(snakemake.log[0], " ".join(words)), _tables_kept(snakemake):
         yield params, settings

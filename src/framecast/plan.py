@@ -16,6 +16,7 @@ from framecast import components
 from framecast.config import Config, Encoder, Experiment
 from framecast.files import canonical, digest, read_json, write_json
 from framecast.fingerprint import SOURCE, defines, fingerprint
+from framecast.metrics import METRICS
 from framecast.validation import ConfigError, known, parse
 
 # What a stage calls of the task and of the model, beside its own function.
@@ -34,8 +35,8 @@ DATA_CODE = {
     "probe": ["probing:probe"],
     "contact_sheet": ["contact_sheet:draw"],
     "compare": ["statistics:compare", "statistics:read_scores", "statistics:read_facts"],
-    "summarize": ["workbook:write"],
-    "report": ["report:write"],
+    "summarize": ["workbook:write", "jobs:report_inputs"],
+    "report": ["report:write", "jobs:report_inputs"],
 }
 
 
@@ -91,7 +92,7 @@ def resolve(config: Config) -> dict[str, Any]:
         "encoders": {name: _encoder(config, name) for name in sorted(encoders)},
         "experiments": experiments,
         "comparisons": {name: config.comparisons[name].model_dump(mode="json") for name in config.run.comparisons},
-        "code": {stage: fingerprint([f"framecast.{entry}" for entry in entries if _exists(entry)])
+        "code": {stage: fingerprint([f"framecast.{entry}" for entry in entries])
                  for stage, entries in DATA_CODE.items()},
         "caches": sorted({(experiment["spec"]["data"], name) for experiment in experiments.values()
                           for name in experiment["needs"]["encoders"]} | _asked_caches(config, experiments)),
@@ -162,7 +163,15 @@ def _check_comparison(config: Config, name: str) -> None:
                 f"{where}: {treatment!r} (task {other.task}, data {other.data}) and {comparison.baseline!r} (task "
                 f"{baseline.task}, data {baseline.data}) have no samples in common; compare within one task and data"
             )
+    for metric in comparison.metrics:
+        known("metric", metric, METRICS, f"{where}.metrics")
+    for key in ("treatments", "splits", "metrics"):
+        names = getattr(comparison, key)
+        if len(set(names)) < len(names):
+            raise ConfigError(f"{where}.{key}: {names} names something twice")
     for split in comparison.splits:
+        if split == "train":
+            raise ConfigError(f"{where}.splits: the models have seen split 'train'; compare on one of {data.evaluate}")
         if split == data.select:
             raise ConfigError(
                 f"{where}.splits: split {split!r} served for selection (data.{baseline.data}.select), so a test on it "
@@ -311,10 +320,3 @@ def _stage_code(stage: str, task: str, model: str) -> str:
     entries += [f"framecast.tasks.{task}:{name}" for name in of_task if defines(f"framecast.tasks.{task}", name)]
     entries += [f"framecast.models.{model}:{name}" for name in of_model]
     return fingerprint(entries)
-
-
-def _exists(entry: str) -> bool:
-    module, _, name = entry.partition(":")
-    return (name == "*" and SOURCE.joinpath("framecast", f"{module}.py").is_file()) or defines(
-        f"framecast.{module}", name
-    )

@@ -101,7 +101,7 @@ def _listed_id(line: str, known: set[str]) -> str:
 
 def _check_filled(table: pd.DataFrame, data: dict[str, Any]) -> None:
     counts = table["split"].value_counts()
-    for split in ["train", data["select"], *data["evaluate"]]:
+    for split in data["splits"].get("fractions", data["splits"].get("folders", data["splits"].get("files"))):
         if counts.get(split, 0) == 0:
             raise ValueError(
                 f"split {split!r} holds no video; videos a split: {counts.to_dict()}. "

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from framecast import catalogue, plan
-from framecast.files import canonical, write_changed
+from framecast import SETTINGS, catalogue, plan
+from framecast.files import canonical
 from framecast.validation import ConfigError
 
 
@@ -24,7 +24,6 @@ class Flow:
         self.plan = plan
         self.shards = shards
         self.results = results
-        self.settings = str(results / ".framecast" / "settings.json")
 
     def code(self, stage: str) -> str:
         """Fingerprint of a stage that knows no task."""
@@ -45,7 +44,8 @@ class Flow:
         return sorted(self.shards[data])
 
     def listing(self, w: Any) -> str:
-        return str(self.results / ".framecast" / "listing" / w.data / f"bucket_{w.bucket}.json")
+        folder = self.results / ".framecast" / "listing" / w.data
+        return str(catalogue.shard_file(folder, int(w.bucket), self.listing_digest(w)))
 
     def listing_digest(self, w: Any) -> str:
         self.data(w.data)
@@ -81,7 +81,8 @@ class Flow:
     def annotation(self, w: Any) -> str:
         """What decides splits, units and labels of a data set."""
         data = self.data(w.data)
-        return canonical({key: value for key, value in data.items() if key != "limit"})
+        source = {key: value for key, value in data["source"].items() if key not in ("timeout", "suffixes", "videos")}
+        return canonical({"source": source, **{key: data[key] for key in ("buckets", "splits", "unit", "code")}})
 
     def split_lists(self, w: Any) -> list[str]:
         return sorted(self.data(w.data)["splits"].get("files", {}).values())
@@ -112,6 +113,14 @@ class Flow:
     def caches(self, w: Any) -> list[str]:
         return self._each_bucket(w.data, f"embeddings/{w.encoder}", "bucket_{}.h5")
 
+    def all_caches(self) -> list[str]:
+        """Every embedding cache that is active; those of `run.encoders` may serve no experiment."""
+        return [
+            path
+            for data, encoder in self.plan["caches"]
+            for path in self._each_bucket(data, f"embeddings/{encoder}", "bucket_{}.h5")
+        ]
+
     def probes(self) -> list[str]:
         return [
             str(self.results / "data" / data / "probes" / f"{encoder}.json")
@@ -134,7 +143,7 @@ class Flow:
         inference = {"inference": experiment["inference"]} if stage == "predict" else {}
         return canonical({**kept, **inference, "seed": int(w.seed)})
 
-    def stores(self, w: Any, stage: str = "train") -> list[str]:
+    def stores(self, w: Any) -> list[str]:
         """Samples table, frames and embeddings that a run reads."""
         experiment = self.experiment(w)
         data, needs = experiment["spec"]["data"], experiment["needs"]
@@ -179,11 +188,6 @@ class Flow:
             for name in sorted(self.plan["experiments"])
             for seed in self.plan["experiments"][name]["seeds"]
         ]
-
-    def sweeps(self) -> list[str]:
-        tuned = [name for name, one in sorted(self.plan["experiments"].items())
-                 if one["spec"]["budget"]["sweep"] and one["spec"]["budget"]["steps"]]  # fmt: skip
-        return [str(self._run(name) / "tuned.json") for name in tuned]
 
     # --- analysis ---
 
@@ -261,16 +265,15 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
     try:
         made = plan.make(config, results / ".framecast" / "plans")
         folder = results / ".framecast" / "listing"
-        find = catalogue.update if main else (lambda data, path: catalogue.load(path))
+        find = catalogue.update if main else catalogue.load
         shards = {name: find(data, folder / name) for name, data in made["data"].items()}
     except (ConfigError, OSError) as error:
         if not main:
             raise
         sys.exit(f"framecast: the config cannot be run:\n{error}")
-    flow = Flow(made, shards, results)
-    if main:
-        write_changed(Path(flow.settings), made["settings"])
-    return flow
+    # How the work is done is no parameter, so that changing it re-runs nothing; jobs find it in their environment.
+    os.environ[SETTINGS] = canonical(made["settings"])
+    return Flow(made, shards, results)
 
 
 def _without_code(value: Any) -> Any:

@@ -35,7 +35,6 @@ rule embed:
         gpu=FLOW.gpus(),
     params:
         encoder=lambda w: FLOW.encoder(w),
-        settings=FLOW.settings,
     script:
         "../scripts/embed.py"
 

@@ -18,7 +18,6 @@ rule tune:
         gpu=FLOW.gpus(),
     params:
         spec=lambda w: FLOW.spec(w, "tune"),
-        settings=FLOW.settings,
     script:
         "../scripts/tune.py"
 
@@ -43,7 +42,6 @@ rule train:
         gpu=FLOW.gpus(),
     params:
         spec=lambda w: FLOW.spec(w, "train"),
-        settings=FLOW.settings,
     script:
         "../scripts/train.py"
 
@@ -65,7 +63,6 @@ rule predict:
         gpu=FLOW.gpus(),
     params:
         spec=lambda w: FLOW.spec(w, "predict"),
-        settings=FLOW.settings,
     script:
         "../scripts/predict.py"
 
@@ -86,6 +83,5 @@ rule score:
         runtime=60,
     params:
         spec=lambda w: FLOW.spec(w, "score"),
-        settings=FLOW.settings,
     script:
         "../scripts/score.py"
