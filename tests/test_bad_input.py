@@ -71,11 +71,11 @@ def test_odd_names_go_through_everything(folder: Path, tmp_path: Path) -> None:
     weights = str(save(dinov2(), tmp_path / "weights"))
     shards = catalogue.update(data, tmp_path / "listing")
     parts, frames, caches = [], [], []
-    for shard in shards:
+    for shard, listed in shards.items():
         parts.append(tmp_path / f"index/bucket_{shard}.parquet")
         frames.append(tmp_path / f"frames/bucket_{shard}")
         caches.append(tmp_path / f"embeddings/bucket_{shard}.h5")
-        index_bucket(folder, catalogue.videos(tmp_path / f"listing/bucket_{shard}.json"), parts[-1], 60)
+        index_bucket(folder, catalogue.videos(catalogue.shard_file(tmp_path / "listing", shard, listed)), parts[-1], 60)
         extract(parts[-1], FRAME_SET, frames[-1])
         encoding.encode(frames[-1], ENCODER, weights, caches[-1], "cpu")
     assert len(shards) == 2
