@@ -1,6 +1,5 @@
 # framecast: raw videos → index → frames → embeddings → train → predict → score → compare → workbook and report.
 # What is built stands in config/config.yaml under `run`; overlays: `snakemake --configfile config/<overlay>.yaml`.
-import os
 import sys
 from pathlib import Path
 
@@ -9,10 +8,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 REPOSITORY = Path(workflow.basedir)
-SOURCE = str(REPOSITORY / "src")
-sys.path.insert(0, SOURCE)
-# Scripts get this checkout's library too, under conda as well, and before an installed one.
-os.environ["PYTHONPATH"] = os.pathsep.join([SOURCE, *filter(None, [os.environ.get("PYTHONPATH")])])
+sys.path.insert(0, str(REPOSITORY / "src"))
 
 from framecast import workflow_inputs
 

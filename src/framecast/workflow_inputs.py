@@ -14,6 +14,7 @@ from typing import Any
 
 from framecast import SETTINGS, catalogue, plan
 from framecast.files import canonical
+from framecast.fingerprint import SOURCE
 from framecast.validation import ConfigError
 
 
@@ -271,6 +272,8 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
         if not main:
             raise
         sys.exit(f"framecast: the config cannot be run:\n{error}")
+    # Scripts take this checkout's library, under conda as well, and before an installed one.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
     # How the work is done is no parameter, so that changing it re-runs nothing; jobs find it in their environment.
     os.environ[SETTINGS] = canonical(made["settings"])
     return Flow(made, shards, results)
