@@ -273,7 +273,7 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
         if not main:
             raise
         sys.exit(f"framecast: the config cannot be run:\n{error}")
-    # Snakemake puts the interpreter into shell commands as it is; an environment below a folder with a blank would fail.
+    # Snakemake puts the interpreter into shell commands as it is: one below a folder with a blank would not be found.
     if not sys.executable.startswith("'"):
         sys.executable = shlex.quote(sys.executable)
     # Scripts take this checkout's library, under conda as well, and before an installed one.
