@@ -1,5 +1,6 @@
 # framecast: raw videos → index → frames → embeddings → train → predict → score → compare → workbook and report.
 # What is built stands in config/config.yaml under `run`; overlays: `snakemake --configfile config/<overlay>.yaml`.
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,6 +10,9 @@ min_version("9.0")
 
 REPOSITORY = Path(workflow.basedir)
 sys.path.insert(0, str(REPOSITORY / "src"))
+# Snakemake puts the interpreter into shell commands as it is: one below a folder with a blank would not be found.
+if not sys.executable.startswith("'"):
+    sys.executable = shlex.quote(sys.executable)
 
 from framecast import workflow_inputs
 

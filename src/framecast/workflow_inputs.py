@@ -7,7 +7,6 @@ plain string, number or list in a fixed order, because Snakemake compares parame
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -273,9 +272,6 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
         if not main:
             raise
         sys.exit(f"framecast: the config cannot be run:\n{error}")
-    # Snakemake puts the interpreter into shell commands as it is: one below a folder with a blank would not be found.
-    if not sys.executable.startswith("'"):
-        sys.executable = shlex.quote(sys.executable)
     # Scripts take this checkout's library, under conda as well, and before an installed one.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
     # How the work is done is no parameter, so that changing it re-runs nothing; jobs find it in their environment.
