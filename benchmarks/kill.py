@@ -111,7 +111,10 @@ def main() -> None:
             what = killed_run(folder, number, delay)
             same = file_digest(folder / TARGET) == wanted
             equal += same
-            print(f"kill {number}: {what} after {delay:.1f} s of training: {'same bytes' if same else 'OTHER BYTES'}")
+            print(
+                f"kill {number}: {what} after {delay:.1f} s of training: {'same bytes' if same else 'OTHER BYTES'}",
+                flush=True,
+            )
     print(f"{equal} of {options.kills} reruns gave the same weights, byte for byte")
     sys.exit(equal != options.kills)
 

@@ -37,7 +37,7 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = 'it\'s "the"\nfolder, $HOME; {x} = 5'
 NAMES = [
-    "-rf.mp4", "two  words .mp4", "it's \"q\".mp4", "日本語 é.mp4", "line\nbreak.mp4", "=1+1.mp4",
+    "-rf.mp4", "two  words .mp4", "it's \"q\".mp4", "日本語 é.mp4", "line\nbreak.mp4", "car\rriage.mp4", "=1+1.mp4",
     "{seed}%s\\n.mp4", "a,b;c.mp4", "NA/NA.mp4", "same.mp4", "same.avi", "deep/same.mp4", "#5#.mp4",
 ]  # fmt: skip
 SPLITS = {"kind": "random", "fractions": {"train": 0.4, "select": 0.2, "test": 0.4}, "seed": 0}

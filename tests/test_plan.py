@@ -104,6 +104,14 @@ def test_inference_changes_nothing_of_training() -> None:
     assert one["spec"] == other["spec"] and one["inference"] != other["inference"]
 
 
+def test_the_unit_is_the_recording_where_recordings_are_known() -> None:
+    for source, unit in (({"group": "_(g[0-9]+)_"}, "group"), ({}, "video")):
+        config = changed("data.own", {"source": {"kind": "plain", "path": "videos", **source}})
+        config["experiments"]["own"] = {"task": "next_1", "data": "own", "model": "copy_last", "budget": "none"}
+        config["run"] = {"experiments": ["own"]}
+        assert plan.resolve(parse(Config, config))["data"]["own"]["unit"] == unit
+
+
 def test_light_mode_caps_videos_and_steps() -> None:
     made = plan.resolve(parse(Config, changed("light", {"videos": 8, "steps": 3})))
     assert made["data"]["world"]["source"]["videos"] == 8

@@ -167,8 +167,9 @@ class Data(Closed):
     """The split that serves for early stopping, best checkpoint and tuning. No comparison may be made on it."""
     evaluate: list[str] = ["test"]
     """The splits that are predicted and scored."""
-    unit: Literal["video", "group"] = "video"
-    """The independent unit of every test: the video, or its recording group."""
+    unit: Literal["video", "group"] | None = None
+    """The independent unit of every test: the video, or its recording group; null takes the group where the source
+    knows groups, because clips of one recording are not independent."""
 
     @model_validator(mode="before")
     @classmethod

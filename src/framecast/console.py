@@ -14,10 +14,7 @@ def comparisons(results: Path) -> str:
     Raises:
         FileNotFoundError: the folder holds no comparison.
     """
-    paths = sorted(results.joinpath("comparisons").glob("*.json"))
-    if not paths:
-        raise FileNotFoundError(f"{results}/comparisons holds no comparison: run the workflow first")
-    blocks = [block for path in paths for block in _blocks(read_json(path))]
+    blocks = [block for record in _records(results) for block in _blocks(record)]
     return "\n\n".join([*blocks, f"workbook: {results}/summary.xlsx   page: {results}/report.html"])
 
 
@@ -27,16 +24,20 @@ def markdown(results: Path) -> str:
     Raises:
         FileNotFoundError: the folder holds no comparison.
     """
-    paths = sorted(results.joinpath("comparisons").glob("*.json"))
-    if not paths:
-        raise FileNotFoundError(f"{results}/comparisons holds no comparison: run the workflow first")
-    records = [read_json(path) for path in paths]
+    records = _records(results)
     parts = [_origin(records[0]["provenance"])]
     for record in records:
         for split in record["splits"]:
             parts += [_markdown_block(record, split, metric) for metric in record["metrics"]]
     parts += [_tuning(results), *(_probe(path) for path in sorted(results.glob("data/*/probes/*.json")))]
     return "\n\n".join(part for part in parts if part)
+
+
+def _records(results: Path) -> list[dict[str, Any]]:
+    paths = sorted(results.joinpath("comparisons").glob("*.json"))
+    if not paths:
+        raise FileNotFoundError(f"{results}/comparisons holds no comparison: run the workflow first")
+    return [read_json(path) for path in paths]
 
 
 def _origin(record: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ DATA_CODE = {
     "export": ["encoders.export:export"],
     "probe": ["probing:probe"],
     "contact_sheet": ["contact_sheet:draw"],
-    "compare": ["statistics:compare", "statistics:read_scores", "statistics:read_facts"],
+    "compare": ["statistics:compare_files"],
     "summarize": ["workbook:write", "jobs:report_inputs"],
     "report": ["report:write", "jobs:report_inputs"],
 }
@@ -252,6 +252,8 @@ def _asked_caches(config: Config, experiments: dict[str, Any]) -> set[tuple[str,
 
 def _data(config: Config, name: str) -> dict[str, Any]:
     data = config.data[name].model_dump(mode="json")
+    grouped = data["source"]["kind"] == "world" or data["source"].get("group") is not None
+    data["unit"] = data["unit"] or ("group" if grouped else "video")
     if config.light:
         data["limit"] = config.light.videos
         if data["source"]["kind"] == "world":

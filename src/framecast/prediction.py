@@ -133,7 +133,9 @@ def score(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: P
     )
     write_json(facts, {**extra, "provenance": record})
     with replacing(out) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        # A bare carriage return in a name ends a line for readers, and the writer quotes it only where all text is.
+        returns = any("\r" in row[0] + row[1] for row in rows)
+        writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL)
         writer.writerow(COLUMNS)
         writer.writerows((*common, *row[:3], repr(row[3])) for row in rows)
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from framecast import provenance
 from framecast.files import read_json, write_json
 from framecast.metrics import METRICS, Metric
 from framecast.seeding import rng
@@ -143,8 +144,13 @@ def compare(
 def compare_files(
     name: str, comparison: Mapping[str, Any], scores: Sequence[Path], facts: Sequence[Path], out: Path
 ) -> None:
-    """`compare` from files to a file; `comparison` carries its data's `select` beside the config's keys."""
-    write_json(out, compare(name, comparison, read_scores(scores), read_facts(facts), comparison["select"]))
+    """`compare` from files to a file, with its provenance; `comparison` carries its data's `select` beside the config's
+    keys."""
+    result = compare(name, comparison, read_scores(scores), read_facts(facts), comparison["select"])
+    record = provenance.record(
+        config=dict(comparison), inputs=provenance.digests(sorted(Path(path) for path in scores))
+    )
+    write_json(out, result | {"provenance": record})
 
 
 def _check(name: str, comparison: Mapping[str, Any], select: str, metrics: Mapping[str, Metric]) -> None:

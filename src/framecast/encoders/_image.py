@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from framecast import hub
 from framecast.files import digest
 
 
-class ImageEncoder(nn.Module):
+class ImageEncoder(nn.Module, ABC):
     """A frozen network with its pixel preparation. Subclasses say how an embedding is read from the network.
 
     The normalisation of the channels is folded into the network's first convolution: the same numbers, and a tenth less
@@ -73,9 +74,9 @@ class ImageEncoder(nn.Module):
                 f"{self.patch} pixels; add a view of {near} to the frame set and name it in the encoder's `view`"
             )
 
+    @abstractmethod
     def pooled(self, pixels: Tensor) -> Tensor:
         """Pixels [B, 3, H, W] in [0, 1] → [B, D]."""
-        raise NotImplementedError
 
 
 @torch.no_grad()

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from framecast.files import write_json
 from framecast.progress import track
+from framecast.stores.masks import MaskWriter
 from framecast.video import encode
 from framecast.world import texts
 from framecast.world.actions import ACTIONS, ORDER
@@ -73,7 +73,7 @@ def write(source: dict[str, Any], video_ids: list[str], folder: Path) -> None:
     (its first row), `frames`. world.json: the source.
     """
     labels, tables = [], [_no_states(source)]
-    with _MaskFile(folder / "masks.h5", source) as masks:
+    with MaskWriter(folder / "masks.h5", source["height"], source["width"]) as masks:
         for video_id in track(video_ids, "world", unit="video"):
             clip = simulate(source, video_id)
             picture = paint(source, clip)
@@ -99,31 +99,3 @@ def _no_states(source: dict[str, Any]) -> pd.DataFrame:
     """The table of states without a row: the same columns and types."""
     clip = simulate(source, f"{ORDER[0]}/v_{ORDER[0]}_g01_c01.mp4")
     return states(source, clip, np.zeros((clip.stage.frames, len(clip.stage.bodies)), np.float32)).iloc[:0]
-
-
-class _MaskFile:
-    """masks.h5 while it is written."""
-
-    def __init__(self, path: Path, source: dict[str, Any]) -> None:
-        size = (source["height"], source["width"])
-        self.file = h5py.File(path, "w")
-        self.masks = self.file.create_dataset(
-            "masks", (0, *size), np.uint8, maxshape=(None, *size), chunks=(1, *size), compression="gzip"
-        )
-        self.rows: list[tuple[str, int, int]] = []
-
-    def append(self, video_id: str, masks: np.ndarray) -> None:
-        offset = len(self.masks)
-        self.masks.resize(offset + len(masks), axis=0)
-        self.masks[offset:] = masks
-        self.rows.append((video_id, offset, len(masks)))
-
-    def __enter__(self) -> _MaskFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        ids, offsets, counts = zip(*self.rows, strict=True) if self.rows else ((), (), ())
-        self.file.create_dataset("video_id", data=list(ids), dtype=h5py.string_dtype())
-        self.file.create_dataset("offset", data=np.array(offsets, np.int64))
-        self.file.create_dataset("frames", data=np.array(counts, np.int64))
-        self.file.close()

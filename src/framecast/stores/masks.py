@@ -1,0 +1,95 @@
+"""Mask files: the class masks of one bucket of videos in HDF5, one compressed frame a chunk: any clip is read alone.
+
+masks      uint8 [N, H, W], gzip; 0 background, 1–48 class; the frames of all videos one after another
+video_id   one a video, and offset (its first row), frames (how many)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+
+
+class MaskWriter:
+    """Appends the masks of whole videos to a new file; `with` closes it."""
+
+    def __init__(self, path: Path, height: int, width: int) -> None:
+        self.file = h5py.File(path, "w")
+        self.masks = self.file.create_dataset(
+            "masks", (0, height, width), np.uint8, maxshape=(None, height, width), chunks=(1, height, width),
+            compression="gzip",
+        )  # fmt: skip
+        self.rows: list[tuple[str, int, int]] = []
+
+    def append(self, video_id: str, masks: np.ndarray) -> None:
+        """Add the masks uint8 [T, H, W] of one video."""
+        if masks.dtype != np.uint8 or masks.shape[1:] != self.masks.shape[1:]:
+            raise ValueError(f"masks of {video_id!r} are {masks.dtype} {masks.shape}, wanted is uint8 [T, H, W] with "
+                             f"[H, W] = {list(self.masks.shape[1:])}")  # fmt: skip
+        offset = len(self.masks)
+        self.masks.resize(offset + len(masks), axis=0)
+        self.masks[offset:] = masks
+        self.rows.append((video_id, offset, len(masks)))
+
+    def __enter__(self) -> MaskWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ids, offsets, counts = zip(*self.rows, strict=True) if self.rows else ((), (), ())
+        self.file.create_dataset("video_id", data=list(ids), dtype=h5py.string_dtype())
+        self.file.create_dataset("offset", data=np.array(offsets, np.int64))
+        self.file.create_dataset("frames", data=np.array(counts, np.int64))
+        self.file.close()
+
+
+class Masks:
+    """The mask files of a data set as one; files open when first read, in each process anew.
+
+    Attributes: places, video id → (file number, first row, frames).
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = [Path(path) for path in paths]
+        self.places: dict[str, tuple[int, int, int]] = {}
+        for number, path in enumerate(self.paths):
+            with h5py.File(path, "r") as file:
+                ids, offsets, counts = file["video_id"].asstr()[()], file["offset"][()], file["frames"][()]
+            for video_id, offset, count in zip(ids, offsets, counts, strict=True):
+                self.places[str(video_id)] = (number, int(offset), int(count))
+        self._files: dict[int, h5py.File] = {}
+
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self.places
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_files": {}}
+
+    def count(self, video_id: str) -> int:
+        """Frames of a video."""
+        return self._place(video_id)[2]
+
+    def read(self, video_id: str, first: int, count: int) -> np.ndarray:
+        """Masks first … first + count − 1 of a video; uint8 [count, H, W].
+
+        Raises:
+            KeyError: the video has no masks. IndexError: it has fewer frames.
+        """
+        number, offset, frames = self._place(video_id)
+        if first < 0 or count < 1 or first + count > frames:
+            raise IndexError(
+                f"video {video_id!r} has masks 0 to {frames - 1}; asked for {first} to {first + count - 1}"
+            )
+        if number not in self._files:
+            self._files[number] = h5py.File(self.paths[number], "r")
+        return self._files[number]["masks"][offset + first : offset + first + count]
+
+    def _place(self, video_id: str) -> tuple[int, int, int]:
+        if video_id not in self.places:
+            raise KeyError(f"video {video_id!r} has no masks in {len(self.paths)} files, the first {self.paths[:1]}")
+        return self.places[video_id]
