@@ -27,9 +27,18 @@ SHAPES: dict[tuple[str, ...], tuple[dict[str, int], Callable[[Any], Tensor], Cal
     ("grid", "size"): (
         {"size": 32, "grid": 4}, lambda network: network.encode(FRAMES), lambda network: (2, network.width),
     ),
+    ("ahead", "classes", "given", "height", "width"): (
+        {"classes": 5, "given": 3, "ahead": 2, "height": 8, "width": 12}, lambda network: network(MASKS),
+        lambda network: (2, 2, 5, 8, 12),
+    ),
+    ("channels", "classes", "height", "width"): (
+        {"channels": 3, "classes": 5, "height": 32, "width": 32}, lambda network: network(FRAMES),
+        lambda network: (2, 5, 32, 32),
+    ),
 }  # fmt: skip
 EMBEDDINGS = torch.randn(3, 8, 6, generator=torch.Generator().manual_seed(0))
 FRAMES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+MASKS = torch.randint(5, (2, 3, 8, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 # Small values for keys without a default; everything else stands as the module has it.
 REQUIRED = {"cell": "gru"}
 
