@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -161,13 +161,13 @@ def iou(prediction: ArrayLike, truth: ArrayLike, classes: int) -> NDArray[np.flo
     Class 0, the background, counts as any other. Classes in neither mask are left out, as torchmetrics does:
     https://lightning.ai/docs/torchmetrics/stable/classification/jaccard_index.html, task multiclass, average macro.
     """
-    return _mean_iou(*confusions(prediction, truth, classes))
+    return mean_iou(*confusions(prediction, truth, classes))
 
 
 def iou_objects(prediction: ArrayLike, truth: ArrayLike, classes: int) -> NDArray[np.float64]:
     """`iou` without class 0, the background; 1 where neither mask holds an object."""
     both, either = confusions(prediction, truth, classes)
-    return _mean_iou(both[:, 1:], either[:, 1:])
+    return mean_iou(both[:, 1:], either[:, 1:])
 
 
 def corpus_iou(intersection: ArrayLike, union: ArrayLike) -> float:
@@ -178,13 +178,16 @@ def corpus_iou(intersection: ArrayLike, union: ArrayLike) -> float:
     both, either = np.asarray(intersection).sum(axis=0), np.asarray(union).sum(axis=0)
     if not either.any():
         raise ValueError("corpus_iou: no class occurs in any sample, so there is nothing to average")
-    return float(_mean_iou(both[None], either[None])[0])
+    return float(mean_iou(both, either))
 
 
-def _mean_iou(both: NDArray[np.int64], either: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean over the last axis of both / either where either is above 0, and 1 where it nowhere is."""
-    occurs = either > 0
-    ratios = np.divide(both, either, out=np.zeros(both.shape), where=occurs)
+def mean_iou(intersection: NDArray[Any], union: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean over classes of intersection / union, of the classes with a union; counts [..., K] twice → [...].
+
+    1 where no class has a union.
+    """
+    occurs = union > 0
+    ratios = np.divide(intersection, union, out=np.zeros(union.shape), where=occurs)
     count = occurs.sum(axis=-1)
     return np.where(count > 0, ratios.sum(axis=-1) / np.maximum(count, 1), 1)
 
