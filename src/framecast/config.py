@@ -354,7 +354,7 @@ class Run(Closed):
     comparisons: list[str] = []
     """Comparisons to make."""
     submissions: list[str] = []
-    """Experiments whose predictions of their data's `hidden` splits are written out, ready to hand in, with pictures."""
+    """Experiments whose predictions of their data's `hidden` splits are written out to be handed in, with pictures."""
     encoders: list[str] = []
     """Encoders whose cache and probe are built even where no active experiment needs them."""
 

@@ -1,4 +1,4 @@
-"""One picture of a comparison: a row a sample, beside each other what was given, what was true, what each experiment made.
+"""One picture of a comparison: a row a sample; side by side what was given, what was true, what each experiment made.
 
 The task draws the cells; this module knows none of them.
 """

@@ -349,8 +349,8 @@ def _check_sources(config: Config, name: str, needs: dict[str, Any]) -> None:
         _check_seed(config, source["experiment"], source["seed"], experiment.seeds, f"{where}.source.seed")
         if parent.data != experiment.data:
             raise ConfigError(
-                f"{where}.source: {source['experiment']!r} is on data {parent.data!r}, {name!r} on {experiment.data!r}; "
-                "labels are read for the same videos"
+                f"{where}.source: {source['experiment']!r} is on data {parent.data!r}, {name!r} on "
+                f"{experiment.data!r}; labels are read for the same videos"
             )
         for split in source["train"]:
             known("split", split, config.data[experiment.data].split_names(), f"{where}.unlabeled")

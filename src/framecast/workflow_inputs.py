@@ -81,7 +81,7 @@ class Flow:
         return self._each_bucket(w.data, "videos", "bucket_{}") if self.is_world(w.data) else []
 
     def mask_files(self, data: str) -> list[str]:
-        """Masks given with a data set, one path a bucket: the world's folders hold a masks.h5; a folder of videos has none."""
+        """Masks given with a data set, one path a bucket (a world's folder holds a masks.h5)."""
         return self._each_bucket(data, "videos", "bucket_{}") if self.is_world(data) else []
 
     def annotation(self, w: Any) -> str:
@@ -258,15 +258,10 @@ class Flow:
         """Predictions of a comparison's experiments (first seeds), and what its baseline's task reads."""
         comparison = self._look("comparisons", w.comparison)
         names = [comparison["baseline"], *comparison["treatments"]]
-        baseline = SimpleNamespace(
-            experiment=names[0], seed=self.plan["experiments"][names[0]]["seeds"][0], split=w.split
-        )
-        predictions = [
-            str(
-                self._run(name) / f"seed_{self.plan['experiments'][name]['seeds'][0]}" / "predictions" / f"{w.split}.h5"
-            )
-            for name in names
-        ]
+        seeds = {name: self.plan["experiments"][name]["seeds"][0] for name in names}
+        baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]], split=w.split)
+        file = f"predictions/{w.split}.h5"
+        predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
         read = {"stores": self.stores(baseline), "masks": self.masks(baseline), "sources": self.sources(baseline)}
         return {"predictions": predictions, **read}
 

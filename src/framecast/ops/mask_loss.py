@@ -13,11 +13,10 @@ def chunked_cross_entropy(
     features: Tensor, targets: Tensor, readout: Callable[[Tensor], Tensor], chunk: int | None = None
 ) -> Tensor:
     """Mean cross-entropy of classes [N, H, W] uint8 under the scores that `readout` makes of features [N, S, H, W]."""
+    size = chunk or len(features)
     parts = [
         checkpoint(_summed, part, truth, readout, use_reentrant=False)
-        for part, truth in zip(
-            features.split(chunk or len(features)), targets.split(chunk or len(features)), strict=True
-        )
+        for part, truth in zip(features.split(size), targets.split(size), strict=True)
     ]
     return torch.stack(parts).sum() / targets.numel()
 

@@ -1,4 +1,4 @@
-"""Class masks as tensors: resizing, augmentation, and losses that need no one-hot copies. Shapes: [..., H, W], uint8."""
+"""Class masks [..., H, W], uint8, as tensors: resizing, augmentation, and losses that need no one-hot copies."""
 
 from __future__ import annotations
 

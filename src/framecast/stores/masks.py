@@ -49,7 +49,7 @@ class MaskWriter:
 
 
 class Masks:
-    """The mask files of a data set as one, or the folders that hold a `masks.h5`; opened when first read, in each process.
+    """The mask files of a data set, or folders with a `masks.h5`, as one; opened when first read, in each process.
 
     Attributes: places, video id → (file number, first row, frames).
     """
@@ -82,9 +82,7 @@ class Masks:
         """
         number, offset, frames = self._place(video_id)
         if first < 0 or count < 1 or first + count > frames:
-            raise IndexError(
-                f"video {video_id!r} has masks 0 to {frames - 1}; asked for {first} to {first + count - 1}"
-            )
+            raise _outside(video_id, frames, first, count)
         if number not in self._files:
             self._files[number] = h5py.File(self.paths[number], "r")
         return self._files[number]["masks"][offset + first : offset + first + count]
@@ -93,6 +91,10 @@ class Masks:
         if video_id not in self.places:
             raise KeyError(f"video {video_id!r} has no masks in {len(self.paths)} files, the first {self.paths[:1]}")
         return self.places[video_id]
+
+
+def _outside(video_id: str, frames: int, first: int, count: int) -> IndexError:
+    return IndexError(f"video {video_id!r} has masks 0 to {frames - 1}; asked for {first} to {first + count - 1}")
 
 
 class PredictedMasks:
@@ -131,9 +133,7 @@ class PredictedMasks:
         """Masks first … first + count − 1 of a video; uint8 [count, H, W]. Errors as of `Masks.read`."""
         start, frames = self._place(video_id)
         if first < 0 or count < 1 or first + count > frames:
-            raise IndexError(
-                f"video {video_id!r} has masks 0 to {frames - 1}; asked for {first} to {first + count - 1}"
-            )
+            raise _outside(video_id, frames, first, count)
         if self._file is None:
             self._file = h5py.File(self.path, "r")
         return self._file["arrays/mask"][start + first : start + first + count]

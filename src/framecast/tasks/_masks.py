@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNSCORED = "the split holds videos without masks, so there is nothing to score by; take it off the data's `evaluate`"
+
 
 def sample(frames: str, view: str, number: int) -> str:
     """What a sample is, for tasks that score the same one: the mask of one frame of each video."""

@@ -65,7 +65,7 @@ class Config(Closed):
     on."""
     source: Source | None = None
     """Who segments frames into masks."""
-    unlabeled: list[str] = []
+    unlabeled: list[str] = Field(default=[])
     """Splits that are added to training with the masks that `source` predicts."""
     inputs: Literal["given", "predicted"] = "given"
     """Masks that a model sees of evaluated videos: those given with the data, or those that `source` predicts from the
@@ -198,7 +198,8 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
     predicted = config["inputs"] == "predicted" and split != "train"
     if not predicted and not all(video_id in given for video_id in video_ids):
         raise ValueError(
-            f"split {split!r} holds videos without masks, and inputs is 'given'; set inputs: predicted and name a source"
+            f"split {split!r} holds videos without masks, and inputs is 'given'; set inputs: predicted and name a "
+            "source"
         )
     seen: list[Masks | PredictedMasks] = [_predicted(config, stores, split) if predicted else given] * len(video_ids)
     truth: list[Masks | PredictedMasks] = [given] * len(video_ids)
@@ -226,8 +227,8 @@ def _check_length(clips: Clips, split: str) -> None:
         longest = max(store.count(name) for name, store in zip(clips.video_ids, clips.seen, strict=True))
         wanted = config["given"] + (config["ahead"] if clips.whole else 0)
         raise ValueError(
-            f"split {split!r}: the task's given = {config['given']} and ahead = {config['ahead']} need {wanted} frames, "
-            f"and the longest video has {longest}"
+            f"split {split!r}: the task's given = {config['given']} and ahead = {config['ahead']} need {wanted} "
+            f"frames, and the longest video has {longest}"
         )
     if clips.short:
         _masks.log.warning(
@@ -383,9 +384,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
         ValueError: the split has videos without masks.
     """
     if not dataset.whole:
-        raise ValueError(
-            "the split holds videos without masks, so there is nothing to score by; take it off `evaluate`"
-        )
+        raise ValueError(_masks.UNSCORED)
     truth = _truth(dataset, predictions.sample_ids)
     found = predictions.arrays["mask"][:, -1]
     rows = _masks.rows(predictions.sample_ids, predictions.units, found, truth, config["classes"])
@@ -446,6 +445,6 @@ def submit(config: dict[str, Any], predictions: Predictions, dataset: Clips, out
         writer.writerows((place, _masks.parsed(name)[0]) for place, name in enumerate(names))
     (out / "pictures").mkdir()
     for place in _masks.drawn(names, PICTURES):
-        frame, mask = dataset.last_given(names[place]), masks[place].numpy()
+        frame, mask = dataset.last_given(names[place]), masks[place].numpy()  # both at the view's size
         cells = [frame, painted(mask, config["classes"]), overlay(frame, mask, config["classes"])]
         Image.fromarray(row(cells)).save(out / "pictures" / f"{place:05d}.png")

@@ -232,9 +232,7 @@ def score(
         ValueError: the split has videos without masks.
     """
     if not dataset.labelled:
-        raise ValueError(
-            "the split holds videos without masks, so there is nothing to score by; take it off `evaluate`"
-        )
+        raise ValueError(_masks.UNSCORED)
     items = [_masks.parsed(name) for name in predictions.sample_ids]
     truth = np.stack([dataset.mask(*item).numpy() for item in items])
     rows = _masks.rows(predictions.sample_ids, predictions.units, predictions.arrays["mask"], truth, config["classes"])
