@@ -249,7 +249,7 @@ class Flow:
         names = [comparison["baseline"], *comparison["treatments"]]
         first = self.plan["experiments"][names[0]]
         members = [
-            {"experiment": name, "title": self.titles()[name], "seed": self.plan["experiments"][name]["seeds"][0]}
+            {"experiment": name, "title": self.plan["titles"][name], "seed": self.plan["experiments"][name]["seeds"][0]}
             for name in names
         ]
         return canonical({"task": first["spec"]["task"], "members": members, "fingerprint": first["code"]["gallery"]})
