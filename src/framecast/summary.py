@@ -265,8 +265,8 @@ def by_how_much(result: Mapping[str, Any]) -> str:
 
 
 def basis(metric: str) -> str:
-    """What a figure is made of: `mean over units`, `median of all samples`, `all samples counted together`."""
-    words = {"mean": "mean over units", "median": "median of all samples", "corpus": "all samples counted together"}
+    """What a figure is made of: `mean`, `median of all samples`, `all samples counted together`."""
+    words = {"mean": "mean", "median": "median of all samples", "corpus": "all samples counted together"}
     return words[METRICS[metric].reducer]
 
 
