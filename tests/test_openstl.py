@@ -1,9 +1,14 @@
-"""OpenSTL beside ours: checkpoints both ways."""
+"""OpenSTL beside ours: its own network behind our adapter, and checkpoints both ways."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
+import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ import torch
 from torch import Tensor
 
 from framecast import cli, openstl_weights, weights
+from framecast.models import openstl_simvp, simvp
 from framecast.models.simvp import SimVP
 
 torch.set_num_threads(1)
@@ -25,6 +31,103 @@ def state() -> dict[str, Tensor]:
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+# --- adapter ---------------------------------------------------------------------------------------------------------
+
+CONFIG = simvp.Config(channels=4, hid_s=8, hid_t=16, n_s=4, n_t=3, mlp_ratio=2, residual=False)
+SHAPE = {"classes": 5, "given": 3, "ahead": 2, "height": 8, "width": 12}
+
+
+@contextlib.contextmanager
+def imported_anew() -> Iterator[None]:
+    """What is imported of OpenSTL, or in its name, is forgotten before and after."""
+
+    def forget() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("openstl", "timm")]:
+            del sys.modules[name]
+
+    forget()
+    try:
+        yield
+    finally:
+        forget()
+
+
+@pytest.fixture
+def openstl() -> Iterator[None]:
+    """OpenSTL's SimVP: installed, or from the checkout that FRAMECAST_OPENSTL names (see benchmarks/)."""
+    checkout = os.environ.get("FRAMECAST_OPENSTL")
+    with imported_anew():
+        if checkout:
+            path = Path(__file__).resolve().parents[1] / "benchmarks" / "openstl_checkout.py"
+            spec = importlib.util.spec_from_file_location("openstl_checkout", path)
+            assert spec and spec.loader
+            helper = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(helper)
+            assert helper.there(Path(checkout)), f"FRAMECAST_OPENSTL={checkout} is no checkout of OpenSTL"
+            helper.provide(Path(checkout))
+        try:
+            importlib.import_module("openstl.models.simvp_model")
+        except ImportError as error:
+            pytest.skip(f"no OpenSTL ({error}): install it, or set FRAMECAST_OPENSTL to a checkout of it")
+        yield
+
+
+def test_the_adapter_is_our_network(openstl: None) -> None:
+    torch.manual_seed(0)
+    theirs, ours = openstl_simvp.build(CONFIG, **SHAPE), simvp.build(CONFIG, **SHAPE)
+    for parameter in theirs.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    masks = torch.randint(5, (2, 3, 8, 12), dtype=torch.uint8)
+    logits = [network.eval()(masks) for network in (theirs, ours)]
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=1e-5)
+    assert logits[0].std() > 0.1
+    for output in logits:
+        output.square().mean().backward()
+    for (name, first), second in zip(theirs.named_parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(second.grad, first.grad, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_ours_starts_as_theirs_does(openstl: None) -> None:
+    torch.manual_seed(0)
+    config = CONFIG.model_copy(update={"hid_s": 32, "hid_t": 64})
+    theirs, ours = (module.build(config, **SHAPE).state_dict() for module in (openstl_simvp, simvp))
+    assert list(theirs) == list(ours)
+    for name, value in theirs.items():
+        if value.numel() > 500:
+            assert ours[name].std().item() == pytest.approx(value.std().item(), rel=0.15), name
+        assert ours[name].any() == value.any(), name
+
+
+def test_without_openstl_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openstl", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        ValueError, match=r"OpenSTL is not installed; install it with `pip install git\+https"
+    ) as caught:
+        openstl_simvp.build(CONFIG, **SHAPE)
+    assert isinstance(caught.value, ImportError) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"__init__.py": ""}, "another one"),
+        ({"__init__.py": "", "models/__init__.py": "import no_timm"}, "importing it failed: No module named 'no_timm'"),
+    ],
+)
+def test_another_or_a_broken_openstl_is_told_apart(
+    files: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / "openstl" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with imported_anew(), pytest.raises(openstl_simvp.BackendMissing, match=said):
+        openstl_simvp.build(CONFIG, **SHAPE)
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------
