@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from framecast import SETTINGS, catalogue, plan
@@ -82,6 +83,10 @@ class Flow:
     def labels(self, w: Any) -> list[str]:
         return self._each_bucket(w.data, "videos", "bucket_{}") if self.is_world(w.data) else []
 
+    def mask_files(self, data: str) -> list[str]:
+        """Masks given with a data set, one path a bucket (a world's folder holds a masks.h5)."""
+        return self._each_bucket(data, "videos", "bucket_{}") if self.is_world(data) else []
+
     def annotation(self, w: Any) -> str:
         """What decides splits, units and labels of a data set."""
         data = self.data(w.data)
@@ -144,6 +149,8 @@ class Flow:
         if stage in ("train", "tune"):
             return canonical({**spec, "seed": int(w.seed) if stage == "train" else experiment["seeds"][0]})
         kept = {key: spec[key] for key in ("experiment", "task", "model", "data", "fingerprint")}
+        if stage == "submit":
+            return canonical({**kept, "seed": int(w.seed)})
         inference = {"inference": experiment["inference"]} if stage == "predict" else {}
         return canonical({**kept, **inference, "seed": int(w.seed)})
 
@@ -161,6 +168,23 @@ class Flow:
             paths += self._each_bucket(data, f"frames/{frame_set}", "bucket_{}")
         for encoder in sorted(needs["encoders"]):
             paths += self._each_bucket(data, f"embeddings/{encoder}", "bucket_{}.h5")
+        return paths
+
+    def masks(self, w: Any) -> list[str]:
+        """Given masks of a run's data, where its task reads any."""
+        experiment = self.experiment(w)
+        return self.mask_files(experiment["spec"]["data"]) if experiment["needs"].get("masks") else []
+
+    def sources(self, w: Any) -> list[str]:
+        """Predictions of other experiments that a run reads as data: of the split in hand, or of those for training."""
+        experiment, split = self.experiment(w), getattr(w, "split", None)
+        paths = []
+        for source in experiment["needs"].get("sources", []):
+            own = getattr(w, "seed", experiment["seeds"][0])
+            folder = self._run(source["experiment"]) / f"seed_{own if source['seed'] is None else source['seed']}"
+            training = [*source["train"], *([experiment["spec"]["select"]] if source["select"] else [])]
+            wanted = training if split is None else [split] if source["evaluate"] else []
+            paths += [str(folder / "predictions" / f"{name}.h5") for name in wanted]
         return paths
 
     def tuned(self, w: Any) -> list[str]:
@@ -198,6 +222,15 @@ class Flow:
             for seed in self.plan["experiments"][name]["seeds"]
         ]
 
+    def submissions(self) -> list[str]:
+        """Folders with the predictions of hidden splits."""
+        return [
+            str(self._run(name) / f"seed_{seed}" / "submission" / split)
+            for name, experiment in sorted(self.plan["experiments"].items())
+            for seed in experiment["seeds"]
+            for split in experiment["hidden"]
+        ]
+
     # --- analysis ---
 
     def compared(self, w: Any) -> list[str]:
@@ -208,6 +241,37 @@ class Flow:
         comparison = self._look("comparisons", w.comparison)
         data = self.plan["experiments"][comparison["baseline"]]["spec"]["data"]
         return canonical({**comparison, "select": self.data(data)["select"]})
+
+    def galleries(self) -> list[str]:
+        """Pictures of the comparisons whose task draws any."""
+        return [
+            str(self.results / "galleries" / name / f"{split}.png")
+            for name, comparison in sorted(self.plan["comparisons"].items())
+            if self.plan["experiments"][comparison["baseline"]]["gallery"]
+            for split in comparison["splits"]
+        ]
+
+    def gallery(self, w: Any) -> str:
+        """What a comparison's picture depends on: its experiments in order, with titles, seeds and code."""
+        comparison = self._look("comparisons", w.comparison)
+        names = [comparison["baseline"], *comparison["treatments"]]
+        first = self.plan["experiments"][names[0]]
+        members = [
+            {"experiment": name, "title": self.titles()[name], "seed": self.plan["experiments"][name]["seeds"][0]}
+            for name in names
+        ]
+        return canonical({"task": first["spec"]["task"], "members": members, "fingerprint": first["code"]["gallery"]})
+
+    def gallery_inputs(self, w: Any) -> dict[str, list[str]]:
+        """Predictions of a comparison's experiments (first seeds), and what its baseline's task reads."""
+        comparison = self._look("comparisons", w.comparison)
+        names = [comparison["baseline"], *comparison["treatments"]]
+        seeds = {name: self.plan["experiments"][name]["seeds"][0] for name in names}
+        baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]], split=w.split)
+        file = f"predictions/{w.split}.h5"
+        predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
+        read = {"stores": self.stores(baseline), "masks": self.masks(baseline), "sources": self.sources(baseline)}
+        return {"predictions": predictions, **read}
 
     def comparisons(self) -> list[str]:
         return [str(self.results / "comparisons" / f"{name}.json") for name in sorted(self.plan["comparisons"])]
