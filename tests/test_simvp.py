@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from framecast.models import copy_last_mask, shift_mask, simvp
 from framecast.models.simvp import DropPath, SimVP
+from framecast.ops.mask_loss import chunked_cross_entropy
 
 torch.set_num_threads(1)
 SMALL = simvp.Config(channels=4, hid_s=8, hid_t=16, n_s=2, n_t=2, mlp_ratio=2)
@@ -119,7 +121,7 @@ def test_every_parameter_learns() -> None:
     masks = random_masks(2, 3, 8, 12)
     for _ in range(2):  # in the first step the readout is zero and nothing reaches what is below it
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(network(masks).movedim(2, 1), masks.long()).backward()
+        F.cross_entropy(network(masks).movedim(2, 1), masks.long()).backward()
         optimizer.step()
     silent = [name for name, parameter in network.named_parameters() if not parameter.grad.any()]  # type: ignore
     assert not silent
@@ -190,3 +192,43 @@ def test_copy_last_is_one_hot() -> None:
     logits = copy_last_mask.build(copy_last_mask.Config(), 5, 3, 2, 8, 12)(masks)
     assert logits.shape == (2, 2, 5, 8, 12) and torch.equal(logits.sum(2), torch.ones(2, 2, 8, 12))
     assert torch.equal(logits.argmax(2), masks[:, -1:].expand(-1, 2, -1, -1).long())
+
+
+# --- loss read out in chunks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 3, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_chunked_cross_entropy_is_the_plain_one(chunk: int | None, weighted: bool) -> None:
+    torch.manual_seed(0)
+    network = simvp.build(SMALL, 5, 3, 3, 8, 12)
+    assert isinstance(network, simvp.MaskPredictor)
+    torch.nn.init.normal_(network.simvp.dec.readout.weight)  # type: ignore[union-attr, arg-type]
+    last, targets = random_masks(6, 8, 12), random_masks(7, 8, 12)[1:]
+    weight = torch.tensor([1.0, 1, 3, 0, 1, 2]) if weighted else None
+    found = []
+    for chunked in (False, True):
+        network.zero_grad()
+        features = torch.randn(6, 8, 8, 12, generator=torch.Generator().manual_seed(1), requires_grad=True)
+        if chunked:
+            loss = chunked_cross_entropy(features, targets, network.logits, chunk, [last], weight)
+        else:
+            each = F.cross_entropy(network.logits(features, last), targets.long(), reduction="none").mean((1, 2))
+            loss = each.mean() if weight is None else (each * weight).sum() / weight.sum()
+        loss.backward()
+        learned = [network.copy, *network.simvp.dec.readout.parameters()]  # type: ignore[union-attr, list-item]
+        found.append([loss.detach(), features.grad, *(parameter.grad for parameter in learned)])
+    for plain, chunked_value in zip(*found, strict=True):
+        torch.testing.assert_close(chunked_value, plain, rtol=1e-5, atol=1e-7)
+
+
+def test_only_one_chunk_of_scores_is_there_at_a_time() -> None:
+    sizes: list[int] = []
+
+    def readout(features: Tensor) -> Tensor:
+        sizes.append(len(features))
+        return features
+
+    features = torch.randn(5, 4, 2, 2, requires_grad=True)
+    chunked_cross_entropy(features, random_masks(5, 2, 2, classes=4), readout, 2).backward()
+    assert sorted(sizes) == [1, 1, 2, 2, 2, 2]  # forward, and once more in the backward pass

@@ -18,6 +18,9 @@ from framecast.files import canonical
 from framecast.fingerprint import SOURCE
 from framecast.validation import ConfigError
 
+ENVS = {"openstl_simvp": "openstl"}
+"""Model → environment file, where its network needs more than envs/torch.yaml has."""
+
 
 class Flow:
     """Answers for the rules. `w` is Snakemake's wildcards object."""
@@ -150,6 +153,11 @@ class Flow:
             return canonical({**kept, "seed": int(w.seed)})
         inference = {"inference": experiment["inference"]} if stage == "predict" else {}
         return canonical({**kept, **inference, "seed": int(w.seed)})
+
+    def env(self, w: Any) -> str:
+        """Environment file of the jobs that build a run's network, seen from workflow/rules."""
+        name = ENVS.get(self.experiment(w)["spec"]["model"]["name"], "torch")
+        return f"../../envs/{name}.yaml"
 
     def stores(self, w: Any) -> list[str]:
         """Samples table, frames and embeddings that a run reads."""

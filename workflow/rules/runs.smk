@@ -12,7 +12,7 @@ rule tune:
     log:
         "results/logs/tune/{experiment}.log",
     conda:
-        "../../envs/torch.yaml"
+        lambda w: FLOW.env(w)
     threads: lambda w: FLOW.threads(w)
     resources:
         mem_mb=8000,
@@ -38,7 +38,7 @@ rule train:
     log:
         "results/logs/train/{experiment}/seed_{seed}.log",
     conda:
-        "../../envs/torch.yaml"
+        lambda w: FLOW.env(w)
     threads: lambda w: FLOW.threads(w)
     resources:
         mem_mb=8000,
@@ -62,7 +62,7 @@ rule predict:
     log:
         "results/logs/predict/{experiment}/seed_{seed}/{split}.log",
     conda:
-        "../../envs/torch.yaml"
+        lambda w: FLOW.env(w)
     resources:
         mem_mb=8000,
         runtime=480,

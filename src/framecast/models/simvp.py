@@ -176,8 +176,9 @@ class GASubBlock(nn.Module):
 
     def __init__(self, width: int, mlp_ratio: float, drop: float, drop_path: float) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
+        self.norm1 = nn.BatchNorm2d(width)
         self.attn = SpatialAttention(width)
+        self.norm2 = nn.BatchNorm2d(width)
         self.mlp = MixMlp(width, int(width * mlp_ratio), drop)
         self.drop_path = DropPath(drop_path)
         self.layer_scale_1 = nn.Parameter(torch.full((width,), 1e-2))
