@@ -51,11 +51,12 @@ class MaskWriter:
 class Masks:
     """The mask files of a data set as one; files open when first read, in each process anew.
 
+    paths: files, or the embedded world's folders, which hold a masks.h5 each.
     Attributes: places, video id → (file number, first row, frames).
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = [Path(path) for path in paths]
+        self.paths = [path / "masks.h5" if path.is_dir() else path for path in map(Path, paths)]
         self.places: dict[str, tuple[int, int, int]] = {}
         for number, path in enumerate(self.paths):
             with h5py.File(path, "r") as file:
