@@ -47,5 +47,6 @@ rule all:
     default_target: True
     input:
         FLOW.all_caches(),
+        FLOW.submissions(),
         "results/summary.xlsx",
         "results/report.html",

@@ -18,3 +18,12 @@ def clips() -> Path:
     if not (folder / "manifest.tsv").is_file():
         pytest.skip(f"no real clips: {folder} has no manifest.tsv (set FRAMECAST_CLIPS)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Inputs, weights and outputs of published code; not part of the repository."""
+    folder = Path(os.environ.get("FRAMECAST_REFERENCE", ROOT.parent / "shared" / "reference"))
+    if not (folder / "simvp_small.npz").is_file():
+        pytest.skip(f"no reference numbers: {folder} has no simvp_small.npz (set FRAMECAST_REFERENCE)")
+    return folder

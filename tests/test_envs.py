@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from framecast.models import openstl_simvp
+from framecast.workflow_inputs import ENVS as ENVS_OF_MODELS
+
 ROOT = Path(__file__).resolve().parents[1]
 ENVS = sorted(ROOT.glob("envs/*.yaml"))
 MODULES = {
@@ -23,10 +26,13 @@ BROUGHT = {"pillow": {"matplotlib", "scikit-image", "imageio-ffmpeg"}, "huggingf
 
 
 def pins(path: Path) -> dict[str, str]:
-    """The pip pins of an environment file."""
+    """The pip pins of an environment file, without what comes from a repository."""
+    return dict(line.split("==") for line in pip_lines(path) if " @ " not in line)
+
+
+def pip_lines(path: Path) -> list[str]:
     entries = yaml.safe_load(path.read_text())["dependencies"]
-    lines = next(entry["pip"] for entry in entries if isinstance(entry, dict))
-    return dict(line.split("==") for line in lines)
+    return next(entry["pip"] for entry in entries if isinstance(entry, dict))
 
 
 @pytest.mark.parametrize("path", ENVS, ids=lambda path: path.stem)
@@ -40,13 +46,14 @@ def test_pins_are_those_of_the_project_and_of_what_is_installed(path: Path) -> N
 
 
 def rules() -> list[tuple[str, str]]:
-    """(script, environment) of every rule."""
+    """(script, environment) of every rule; where the environment depends on the model, one for each."""
     text = "\n".join(path.read_text() for path in sorted(ROOT.glob("workflow/rules/*.smk")))
     found = []
     for block in re.split(r"^rule ", text, flags=re.M)[1:]:
         env, script = re.search(r'envs/(\w+)\.yaml"', block), re.search(r'scripts/(\w+\.py)"', block)
-        assert env and script, f"rule {block.split(':')[0]} names no env or no script"
-        found.append((script[1], env[1]))
+        by_model = "FLOW.env(w)" in block
+        assert (env or by_model) and script, f"rule {block.split(':')[0]} names no env or no script"
+        found += [(script[1], name) for name in (("torch", *ENVS_OF_MODELS.values()) if by_model else (env[1],))]
     return found
 
 
@@ -98,3 +105,9 @@ def test_a_script_imports_only_what_its_environment_provides(script: str, env: s
 
 def test_every_environment_serves_a_rule() -> None:
     assert {path.stem for path in ENVS} == {env for _, env in rules()}
+
+
+def test_openstl_is_torch_and_one_commit_of_openstl() -> None:
+    torch, openstl = (pip_lines(ROOT / "envs" / f"{name}.yaml") for name in ("torch", "openstl"))
+    assert openstl[:-1] == torch
+    assert openstl[-1] == f"OpenSTL @ {openstl_simvp.INSTALL.removeprefix('pip install ')}"

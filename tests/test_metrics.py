@@ -11,10 +11,11 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 from skimage.metrics import peak_signal_noise_ratio
+from torchmetrics import JaccardIndex
 from torchmetrics.functional import cosine_similarity, mean_squared_error
 
 from framecast import metrics
-from framecast.metrics import METRICS, cosine, mse, psnr, ranks
+from framecast.metrics import METRICS, confusions, corpus_iou, cosine, iou, iou_objects, mse, psnr, ranks
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(7, 5)).astype(np.float32), RNG.normal(size=(7, 5)).astype(np.float32)
@@ -104,6 +105,103 @@ def test_rank_agrees_with_scipy_whatever_the_block(monkeypatch, block):
 def test_rank_keeps_small_distances_apart_far_from_the_origin():
     gallery = 1000 + np.array([[0.0], [1e-3], [2e-3]])
     assert ranks(gallery + 1e-4, gallery, gallery, np.arange(3)).tolist() == [1, 1, 1]
+
+
+MASK = np.array([[[0, 0, 0, 1], [0, 2, 2, 1]], [[0, 0, 0, 0], [0, 0, 0, 0]]], np.uint8)  # [B, H, W], classes 0 to 3
+GUESS = np.array([[[0, 0, 0, 0], [0, 2, 3, 1]], [[0, 0, 0, 0], [0, 0, 0, 0]]], np.uint8)
+
+
+def blobs(count: int, classes: int, seed: int) -> np.ndarray:
+    """[count, 3, 8, 12] masks in which most classes are missing from most samples."""
+    rng = np.random.default_rng(seed)
+    chosen = np.concatenate([np.zeros((count, 1)), rng.integers(0, classes, (count, 3))], axis=1)  # [count, 4]
+    return (
+        np.take_along_axis(chosen, rng.integers(0, 4, (count, 3 * 8 * 12)), axis=1)
+        .reshape(count, 3, 8, 12)
+        .astype(np.uint8)
+    )
+
+
+def jaccard(prediction: np.ndarray, truth: np.ndarray, classes: int, **options) -> float:
+    judge = JaccardIndex(task="multiclass", num_classes=classes, average="macro", **options)
+    return judge(torch.from_numpy(prediction.astype(np.int64)), torch.from_numpy(truth.astype(np.int64))).item()
+
+
+def test_confusions_by_hand():
+    both, either = confusions(GUESS, MASK, 5)
+    assert both.tolist() == [[4, 1, 1, 0, 0], [8, 0, 0, 0, 0]] and both.dtype == np.int64
+    assert either.tolist() == [[5, 2, 2, 1, 0], [8, 0, 0, 0, 0]]
+
+
+def test_iou_of_identical_inputs_is_one():
+    masks = blobs(6, 9, 0)
+    assert iou(masks, masks, 9).tolist() == iou_objects(masks, masks, 9).tolist() == [1] * 6
+
+
+def test_iou_by_hand():
+    np.testing.assert_allclose(iou(GUESS, MASK, 5), [(4 / 5 + 1 / 2 + 1 / 2 + 0) / 4, 1])
+
+
+def test_iou_agrees_with_torchmetrics():
+    a, b = blobs(20, 9, 1), blobs(20, 9, 2)
+    np.testing.assert_allclose(iou(a, b, 9), [jaccard(x, y, 9) for x, y in zip(a, b, strict=True)], rtol=1e-6)
+
+
+def test_iou_of_objects_by_hand():
+    np.testing.assert_allclose(iou_objects(GUESS, MASK, 5), [(1 / 2 + 1 / 2 + 0) / 3, 1])
+    assert iou_objects([[0, 0]], [[0, 1]], 2).tolist() == [0]
+
+
+def test_iou_of_objects_agrees_with_torchmetrics():
+    a, b = blobs(20, 9, 1), blobs(20, 9, 2)
+    scores = JaccardIndex(task="multiclass", num_classes=9, average="none")
+    for found, x, y in zip(iou_objects(a, b, 9), a, b, strict=True):
+        each = scores(torch.from_numpy(x.astype(np.int64)), torch.from_numpy(y.astype(np.int64)))[1:].numpy()
+        occurs = np.isin(np.arange(1, 9), np.union1d(x, y))
+        assert found == pytest.approx(each[occurs].mean())
+
+
+def test_corpus_iou_of_identical_inputs_is_one():
+    masks = blobs(6, 9, 0)
+    assert corpus_iou(*confusions(masks, masks, 9)) == 1
+
+
+def test_corpus_iou_by_hand():
+    assert corpus_iou(*confusions(GUESS, MASK, 5)) == pytest.approx((12 / 13 + 1 / 2 + 1 / 2 + 0) / 4)
+    with pytest.raises(ValueError, match="no class occurs"):
+        corpus_iou(np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+def test_corpus_iou_agrees_with_torchmetrics():
+    a, b = blobs(20, 30, 1), blobs(20, 30, 2)
+    assert corpus_iou(*confusions(a, b, 40)) == pytest.approx(jaccard(a, b, 40))
+
+
+def test_masks_of_other_classes_or_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"prediction \(uint8, 0 to 3\) must hold class numbers from 0 to 2"):
+        confusions(GUESS, MASK, 3)
+    with pytest.raises(ValueError, match=r"truth \(float64, 0.0 to 2.0\) must hold class numbers"):
+        confusions(GUESS, MASK.astype(float), 5)
+    with pytest.raises(ValueError, match=r"prediction \(2, 2, 4\) and truth \(1, 2, 4\)"):
+        iou(GUESS, MASK[:1], 5)
+
+
+def test_rows_of_a_corpus_metric_read_back_as_its_counts():
+    both, either = confusions(GUESS, MASK, 5)
+    samples, names, values = metrics.corpus_rows("iou_corpus", both, either)
+    assert names[:2] == ["iou_corpus.intersection.0", "iou_corpus.intersection.1"] and len(names) == 10
+    found = {what: np.zeros_like(both) for what in metrics.PARTS}
+    for sample, name, value in zip(samples, names, values, strict=True):
+        what, number = metrics.part(name)
+        found[what][sample, number] = value
+    assert (found["intersection"] == both).all() and (found["union"] == either).all()
+    assert {metrics.family(name) for name in names} == {"iou_corpus"} and metrics.family("mse") == "mse"
+
+
+@pytest.mark.parametrize("name", ["iou_corpus", "iou_corpus.union", "iou_corpus.area.1", "iou_corpus.union.01"])
+def test_names_that_are_no_part_are_refused(name):
+    with pytest.raises(ValueError, match=r"one is 'iou_corpus\.intersection\.17'"):
+        metrics.part(name)
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -64,6 +64,14 @@ def test_the_default_is_valid() -> None:
         ("comparisons.gap_1.splits", ["select"], ["comparisons.gap_1.splits", "served for selection", "test"]),
         ("comparisons.gap_1.treatments", ["gru_5"], ["comparisons.gap_1", "no samples in common"]),
         ("comparisons.gap_1.treatments", ["copy_last_1"], ["is the baseline itself"]),
+        ("comparisons.masks.treatments", ["unet"], ["comparisons.masks", "no samples in common", "task segment,"]),
+        ("tasks.future.source.experiment", "u-net", ["tasks.future.source.experiment", "'u-net'", "'unet'"]),
+        ("tasks.future.source.seed", 3, ["tasks.future.source.seed", "'unet' has no seed 3", "[0]"]),
+        ("tasks.future.unlabeled", ["unlabelled"], ["tasks.future.unlabeled", "'unlabelled'", "'unlabeled'"]),
+        ("experiments.unet.data", "world", ["tasks.future", "'unet' is on data 'world'", "same videos"]),
+        ("data.objects.hidden", ["secret"], ["data.objects", "no split 'secret'", "hidden"]),
+        ("data.objects.hidden", [], ["run.submissions", "data.objects", "hidden"]),
+        ("run.submissions", ["simvp_2"], ["run.submissions", "'simvp_2'", "simvp_tuned"]),
     ],
 )
 def test_what_is_wrong_is_said(path: str, value: Any, words: list[str]) -> None:
@@ -94,6 +102,16 @@ def test_parents_come_along() -> None:
     config = changed("run", {"experiments": ["gru_1"], "comparisons": []})
     made = plan.resolve(parse(Config, config))
     assert list(made["experiments"]) == ["tiny_encoder", "gru_1"]
+
+
+def test_sources_come_along_and_tasks_that_score_the_same_samples_may_be_compared() -> None:
+    config = changed("run", {"comparisons": ["masks"]})
+    made = plan.resolve(parse(Config, config))
+    names = list(made["experiments"])
+    assert names.index("unet") < names.index("simvp") < names.index("simvp_tuned")
+    specs = {name: made["experiments"][name]["spec"] for name in names}
+    assert specs["simvp"]["samples"] == specs["unet_last"]["samples"] and "samples" not in specs["unet"]
+    assert made["experiments"]["simvp_tuned"]["hidden"] == []
 
 
 def test_inference_changes_nothing_of_training() -> None:

@@ -220,12 +220,19 @@ def test_scores_are_tidy_sorted_and_exact(trained: Path, tmp_path: Path) -> None
         ({"broken": "unit"}, "'v033' is of unit 'uv03', but scored as of 'elsewhere'"),
         ({"broken": "twice"}, "mse of sample 'v031' stands 2 times"),
         ({"metric": "mze"}, "no metric 'mze'; did you mean 'mse'"),
+        ({"metric": "iou_corpus"}, "'iou_corpus' is no part of a corpus metric"),
+        ({"metric": "mse.union.1"}, "mse has no parts"),
     ],
 )
 def test_bad_scores_are_refused(trained: Path, tmp_path: Path, task: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _score(trained, tmp_path, task)
     assert not (tmp_path / "test.csv").exists()
+
+
+def test_parts_of_a_corpus_metric_are_scored(trained: Path, tmp_path: Path) -> None:
+    table = _score(trained, tmp_path, {"metric": "iou_corpus.union.17"})
+    assert set(table["metric"]) == {"iou_corpus.union.17"}
 
 
 def test_predictions_of_another_run_are_refused(trained: Path, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 from scipy import stats
 
 from framecast import statistics
-from framecast.metrics import Metric
+from framecast.metrics import Metric, corpus_iou, corpus_rows
 
 METRICS = {
     "mse": Metric("MSE", "", "lower", "mean", ""),
     "psnr": Metric("PSNR", "dB", "higher", "mean", ""),
     "rank": Metric("rank", "", "lower", "median", "", gallery=True),
+    "corpus": Metric("corpus IoU", "", "higher", "corpus", ""),
     "best": Metric("best of K", "", "lower", "mean", "", oracle=True),
 }
 ENTRY = {"title": None, "baseline": "a", "treatments": ["b"], "splits": ["test"], "metrics": ["mse"], "alpha": 0.05}
@@ -210,6 +211,103 @@ def test_resampled_medians_are_those_of_the_rows_written_out():
     counts = rng.multinomial(5, np.full(5, 0.2), size=20)
     expected = [np.median(np.concatenate([np.repeat(values[units == u], c[u]) for u in range(5)])) for c in counts]
     assert statistics._resampled_medians(values, units, counts) == pytest.approx(np.array(expected))
+
+
+def counted(samples: int, seeds: int, classes: int, skill: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(intersection, union), each [seeds, samples, K]; the classes of a sample are the same with every seed of a call
+    of one `samples` and `classes`."""
+    rng, world = np.random.default_rng(seed), np.random.default_rng(samples)
+    union = world.integers(1, 500, (samples, classes)) * (world.random((samples, classes)) < 0.3)
+    union[:, 0] = 5000
+    share = np.clip(rng.normal(skill, 0.15, (seeds, samples, classes)), 0, 1)
+    return (share * union).astype(np.int64), np.broadcast_to(union, share.shape)
+
+
+def parts(sides: dict[str, tuple[np.ndarray, np.ndarray]], samples_a_unit: int = 2) -> pd.DataFrame:
+    """experiment → (intersection, union), each [seeds, samples, K], as scores."""
+    blocks = []
+    for experiment, counts in sides.items():
+        for seed, (intersection, union) in enumerate(zip(*counts, strict=True)):
+            sample, name, value = corpus_rows("corpus", intersection, union)
+            ids, units = [f"s{s}" for s in sample], [f"v{s // samples_a_unit}" for s in sample]
+            rows = {"seed": seed, "sample_id": ids, "unit": units, "metric": name, "value": value}
+            blocks.append(pd.DataFrame(rows).assign(experiment=experiment, data="d", split="test"))
+    return pd.concat(blocks, ignore_index=True)[statistics.COLUMNS]
+
+
+def test_a_corpus_figure_is_that_of_all_counts_averaged_over_seeds_with_an_interval_and_no_test():
+    sides = {"a": counted(60, 1, 7, 0.5, 0), "b": counted(60, 3, 7, 0.6, 1)}
+    result = compare(parts(sides), metrics=["corpus"])
+    interval, levels = result["intervals"][0], {one["experiment"]: one for one in result["levels"]}
+    seeds = [corpus_iou(both, either) for both, either in zip(*sides["b"], strict=True)]
+    assert not result["tests"] and not result["refusals"] and (interval["n"], interval["samples"]) == (30, 60)
+    assert interval["treatment_value"] == pytest.approx(np.mean(seeds))
+    assert list(levels["b"]["seeds"].values()) == pytest.approx(seeds)
+    assert interval["difference"] == pytest.approx(levels["b"]["value"] - levels["a"]["value"])
+    assert interval["low"] < interval["difference"] < interval["high"] and interval["excludes_zero"]
+    assert (interval["ahead"], interval["skill"], interval["seeds_better"]) == ("treatment", None, None)
+    assert [levels["a"]["low"], levels["a"]["high"]] == interval["baseline_interval"]  # one and the same draws
+    assert levels["a"]["low"] < levels["a"]["value"] < levels["a"]["high"] and levels["a"]["sd_units"] is None
+
+
+def test_resampled_corpus_figures_are_those_of_the_samples_written_out():
+    both, either = counted(10, 2, 6, 0.5, 0)
+    side = statistics.Corpus(parts({"a": (both, either)}))
+    draws = np.random.default_rng(0).multinomial(5, np.full(5, 0.2), size=20)
+    expected = []
+    for draw in draws:
+        chosen = np.repeat(np.arange(10), np.repeat(draw, 2))  # two samples a unit, v0 to v4
+        expected.append(np.mean([corpus_iou(both[seed, chosen], either[seed, chosen]) for seed in range(2)]))
+    assert side.resampled(draws) == pytest.approx(np.array(expected))
+
+
+def test_a_comparison_of_means_and_corpus_figures_keeps_them_apart():
+    scores = pd.concat([parts({"a": counted(20, 2, 5, 0.5, 0), "b": counted(20, 2, 5, 0.6, 1)}),
+                        tidy({"a": noise(2, 10, 2), "b": noise(2, 10, 2, seed=1)}, "psnr")])  # fmt: skip
+    result = compare(scores, metrics=["psnr", "corpus"])
+    assert [one["metric"] for one in result["tests"] + result["intervals"]] == ["psnr", "corpus"]
+    assert result["family"] == 1 and {one["metric"] for one in result["levels"]} == {"psnr", "corpus"}
+
+
+def test_a_side_against_itself_differs_by_nothing():
+    same = counted(20, 2, 5, 0.5, 0)
+    interval = compare(parts({"a": same, "b": same}), metrics=["corpus"])["intervals"][0]
+    assert (interval["low"], interval["high"], interval["excludes_zero"], interval["ahead"]) == (0, 0, False, None)
+
+
+def test_broken_pairings_of_a_corpus_metric_are_refused():
+    scores = parts({"a": counted(20, 2, 5, 0.5, 0), "b": counted(20, 2, 5, 0.6, 1)})
+    side = scores["experiment"] == "b"
+    sample, first = side & scores["sample_id"].eq("s0"), scores["seed"].eq(0)
+    one = sample & first & scores["metric"].eq("corpus.union.0")
+    assert "no scores of corpus" in refusal(scores[~side], metrics=["corpus"])
+    assert "b lacks 1 of the 20 samples of a" in refusal(scores[~sample], metrics=["corpus"])
+    assert "19 with seed 0, 20 with seed 1" in refusal(scores[~(sample & first)], metrics=["corpus"])
+    assert "b scores 1 samples more than once" in refusal(pd.concat([scores, scores[one]]), metrics=["corpus"])
+    assert "are not finite" in refusal(scores.assign(value=scores["value"].mask(one)), metrics=["corpus"])
+    assert "other units" in refusal(scores.assign(unit=scores["unit"].mask(sample, "v1")), metrics=["corpus"])
+    assert "more than one unit" in refusal(scores.assign(unit=scores["unit"].mask(one, "v1")), metrics=["corpus"])
+    alone = parts({"a": counted(2, 1, 5, 0.5, 0), "b": counted(2, 1, 5, 0.6, 1)})
+    result = compare(alone, metrics=["corpus"])
+    assert "n = 1 " in result["refusals"][0]["reason"] and result["levels"][0]["low"] is None
+
+
+def test_intervals_of_corpus_figures_cover_as_often_as_promised():
+    rng = np.random.default_rng(0)
+    truth, hits = 0.6, 0
+    for _ in range(100):
+        union = rng.integers(200, 400, (40, 3))
+        both = rng.binomial(union, np.clip(rng.normal(truth, 0.1, (40, 3)), 0, 1))
+        low, high = statistics.Corpus(parts({"a": (both[None], union[None])}, 1)).interval(0.05)
+        hits += low <= truth <= high
+    assert hits >= stats.binom.ppf(0.001, 100, 0.93)  # a percentile interval of 40 units is a little short
+
+
+def test_a_thousand_videos_of_49_classes_take_seconds():
+    scores = parts({"a": counted(1000, 3, 49, 0.5, 0), "b": counted(1000, 3, 49, 0.6, 1)}, 1)
+    start = time.monotonic()
+    assert compare(scores, metrics=["corpus"])["intervals"][0]["n"] == 1000
+    assert time.monotonic() - start < 10
 
 
 def null_scores(tests: int, units: int, windows: int, seeds: int, effect: float, seed: int) -> pd.DataFrame:

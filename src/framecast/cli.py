@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--markdown", action="store_true", help="for a document, with learning rates and probes")
     show.set_defaults(command=_show)
 
+    _weights_parser(commands.add_parser("weights", help="weights of OpenSTL's SimVP: read them, or write them for it"))
+
     config = commands.add_parser("config", help="check a config, or write its schema, reference or comments")
     kinds = config.add_subparsers(required=True, metavar="WHAT")
     check = kinds.add_parser("check", help="check config files, merged in the order given")
@@ -79,6 +81,22 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("file", type=Path)
     annotate.set_defaults(command=_config_annotate)
     return parser
+
+
+def _weights_parser(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    to_ours = kinds.add_parser("import", help="OpenSTL's checkpoint → safetensors")
+    to_ours.add_argument("checkpoint", type=Path, help="file of torch.save or Lightning, or .safetensors")
+    to_ours.add_argument("--out", type=Path, required=True, help="file to write, .safetensors")
+    to_ours.add_argument("--prefix", default="", help="put before each name, for example `simvp.` (default: nothing)")
+    to_ours.set_defaults(command=_weights_import)
+    to_theirs = kinds.add_parser("export", help="the SimVP of a run → a checkpoint for OpenSTL")
+    to_theirs.add_argument("run", type=Path, help="folder of the run, results/runs/EXPERIMENT/seed_SEED")
+    to_theirs.add_argument("--out", type=Path, required=True, help="file to write, .ckpt or .safetensors")
+    to_theirs.add_argument(
+        "--lightning", action="store_true", help="as Lightning writes them, which OpenSTL's test reads"
+    )
+    to_theirs.set_defaults(command=_weights_export)
 
 
 def _index(options: argparse.Namespace) -> int:
@@ -167,6 +185,22 @@ def _show(options: argparse.Namespace) -> int:
     from framecast import console
 
     print((console.markdown if options.markdown else console.comparisons)(options.results))
+    return 0
+
+
+def _weights_import(options: argparse.Namespace) -> int:
+    from framecast import openstl_weights
+
+    count = openstl_weights.import_file(options.checkpoint, options.out, options.prefix)
+    print(f"{count} tensors in {options.out}")
+    return 0
+
+
+def _weights_export(options: argparse.Namespace) -> int:
+    from framecast import openstl_weights
+
+    count = openstl_weights.export_run(options.run, options.out, options.lightning)
+    print(f"{count} tensors in {options.out}")
     return 0
 
 

@@ -198,6 +198,8 @@ class Data(Closed):
     """The split that serves for early stopping, best checkpoint and tuning. No comparison may be made on it."""
     evaluate: list[str] = ["test"]
     """The splits that are predicted and scored."""
+    hidden: list[str] = []
+    """Splits without truth: predicted for the experiments of `run.submissions`, never scored."""
     unit: Literal["video", "group"] | None = None
     """The independent unit of every test: the video, or its recording group; null takes the group where the source
     knows groups, because clips of one recording are not independent."""
@@ -213,7 +215,7 @@ class Data(Closed):
     @model_validator(mode="after")
     def _known_splits(self) -> Data:
         names = self.split_names()
-        for split in ["train", self.select, *self.evaluate]:
+        for split in ["train", self.select, *self.evaluate, *self.hidden]:
             if split not in names:
                 raise ValueError(f"there is no split {split!r}: the splits are {names}")
         return self
@@ -393,6 +395,8 @@ class Run(Closed):
     """Experiments to train, predict and score. Those that a comparison, an encoder or an `init` needs are added."""
     comparisons: list[str] = []
     """Comparisons to make."""
+    submissions: list[str] = []
+    """Experiments whose predictions of their data's `hidden` splits are written out to be handed in, with pictures."""
     encoders: list[str] = []
     """Encoders whose cache and probe are built even where no active experiment needs them."""
 

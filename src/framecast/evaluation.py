@@ -1,4 +1,8 @@
-"""The monitored quantities of a network on one split: averaged within each independent unit, then over units."""
+"""The monitored quantities of a network on one split: averaged within each independent unit, then over units.
+
+What is no average of samples (IoU over a whole set) a task works out itself: quantities of its `monitor` with a second
+axis are added up over all samples and handed to its `summarise`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import nn
+from torch import Tensor, nn
 
 from framecast.batches import Batch, in_order, loader
 from framecast.config import Budget
@@ -34,14 +38,17 @@ class Evaluator:
             ValueError: the monitored quantity is not among them.
         """
         rows: list[Row] = []
+        totals: dict[str, Tensor] = {}
         process, processes = accelerator.process_index, accelerator.num_processes
         indices = in_order(len(self.dataset), self.budget.batch, process, processes)
         network.eval()
         with torch.no_grad(), accelerator.autocast():
             for number, batch in enumerate(loader(self.dataset, indices, self.workers, accelerator.device)):
                 torch.manual_seed(derive(self.seed, "monitor", number * processes + process))
-                rows += self._rows(network, batch)
+                rows += self._rows(network, batch, totals)
         values = _average(gather_object(rows))
+        if totals:
+            values |= self.task.summarise(_summed(gather_object([totals])))
         if self.name not in values:
             there = ", ".join(sorted({*values, "loss"}))
             raise ValueError(f"budget.monitor is {self.budget.monitor!r}; the task's quantities are: {there}")
@@ -51,10 +58,14 @@ class Evaluator:
         """The monitored value with its sign: lower is better."""
         return self.sign * values[self.name]
 
-    def _rows(self, network: nn.Module, batch: Batch) -> list[Row]:
+    def _rows(self, network: nn.Module, batch: Batch, totals: dict[str, Tensor]) -> list[Row]:
+        """One row a sample and quantity; quantities with a second axis are added up over samples in `totals`."""
         units = batch["unit"]
         monitor: Any = getattr(self.task, "monitor", None)
         quantities = monitor(network, batch, self._generator(batch)) if monitor else {}
+        for name in [name for name, values in quantities.items() if values.ndim > 1]:
+            total = quantities.pop(name).double().sum(0).cpu()
+            totals[name] = totals.get(name, 0) + total
         rows = [
             (str(unit), name, value, 1)
             for name, values in quantities.items()
@@ -69,6 +80,10 @@ class Evaluator:
     def _generator(self, batch: Batch) -> torch.Generator:
         device = next(value.device for value in batch.values() if isinstance(value, torch.Tensor))
         return torch_generator(self.seed, "monitor", device=str(device))
+
+
+def _summed(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
 
 
 def _average(rows: list[Row]) -> dict[str, float]:

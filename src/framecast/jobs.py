@@ -52,13 +52,20 @@ def _tables_kept(snakemake: Any) -> Iterator[None]:
 
 
 def stores(inputs: Any) -> Stores:
-    """Group a run's inputs: the samples table, then one path a bucket below `frames/{set}` and
-    `embeddings/{encoder}`."""
+    """Group a run's inputs. `stores`: the samples table, then one path a bucket below `frames/{set}` and
+    `embeddings/{encoder}`; `masks`: one path a bucket; `sources`: `{experiment}/seed_{seed}/predictions/{split}.h5`."""
     groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
     samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
     for path in [] if isinstance(inputs.stores, str) else map(Path, inputs.stores[1:]):
         groups[path.parents[1].name].setdefault(path.parent.name, []).append(path)
-    return Stores(samples, groups["frames"], groups["embeddings"])
+    predictions: dict[str, dict[str, Path]] = {}
+    for path in _paths(inputs.get("sources", [])):
+        predictions.setdefault(path.parents[2].name, {})[path.stem] = path
+    return Stores(samples, groups["frames"], groups["embeddings"], _paths(inputs.get("masks", [])), predictions)
+
+
+def _paths(names: Any) -> list[Path]:
+    return [Path(name) for name in ([names] if isinstance(names, str) else names)]
 
 
 def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
@@ -78,7 +85,8 @@ def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
         data=data,
         probes=[Path(path) for path in inputs.probes],
         galleries=[
-            Gallery(Path(path), f"Frames of {Path(path).parents[1].name}: {Path(path).stem}") for path in sheets
+            *(Gallery(path, f"{path.parent.name}, split {path.stem}") for path in _paths(inputs.get("galleries", []))),
+            *(Gallery(Path(path), f"Frames of {Path(path).parents[1].name}: {Path(path).stem}") for path in sheets),
         ],
         titles=params["titles"],
         units=units,

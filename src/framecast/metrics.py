@@ -1,19 +1,24 @@
 """Metrics per sample: their names, units and directions stand here once, beside the numpy functions that compute them.
 
 Every function takes whole arrays, one row a sample, and returns float64 [B]. Scores, statistics, workbook and report
-look a metric up in `METRICS` by the name in the scores' `metric` column. No torch here.
+look a metric up in `METRICS` by the `family` of the name in the scores' `metric` column: for most metrics that is the
+name itself; a corpus metric, which is no mean of samples, has one row a sample, part and class (`part_name`). No torch
+here.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 4_000_000
 """Distances held in memory at a time by `ranks`, numbers of 8 bytes."""
+PARTS = ("intersection", "union")
+"""What the rows of a corpus metric count, pixels."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,8 @@ class Metric:
     unit: str
     """Physical unit; empty where the number has none."""
     better: Literal["lower", "higher"]
-    reducer: Literal["mean", "median"]
-    """How the values of independent units become one number."""
+    reducer: Literal["mean", "median", "corpus"]
+    """How the values of independent units become one number; `corpus`: `corpus_iou` of their counts."""
     description: str
     oracle: bool = False
     """True where the truth took part in making the prediction: the metric is shown and never tested."""
@@ -63,7 +68,39 @@ METRICS: dict[str, Metric] = {
         "PSNR", "dB", "higher", "mean",
         "Peak signal-to-noise ratio, 10·log10(range² / squared error); infinite for equal pictures.",
     ),
+    "iou": Metric(
+        "IoU of a sample", "", "higher", "mean",
+        "Intersection over union of true and predicted mask, averaged over the classes that occur in one of the two "
+        "masks of the sample, background included; from 0 to 1.",
+    ),
+    "iou_objects": Metric(
+        "IoU of a sample, objects", "", "higher", "mean",
+        "The same without the background: averaged over the object classes that occur in one of the two masks; 1 where "
+        "both hold no object.",
+    ),
+    "iou_corpus": Metric(
+        "Corpus IoU", "", "higher", "corpus",
+        "Intersection and union of each class are summed over all samples before they are divided, then averaged over "
+        "the classes that occur anywhere, background included; large objects weigh more within their class.",
+    ),
 }  # fmt: skip
+
+
+def part_name(metric: str, part: str, number: int) -> str:
+    """Name of a row of a corpus metric: what was counted (one of `PARTS`), of which class."""
+    return f"{metric}.{part}.{number}"
+
+
+def family(name: str) -> str:
+    """The key of `METRICS` that a name in the `metric` column belongs to."""
+    return name.partition(".")[0]
+
+
+def part(name: str) -> tuple[str, int]:
+    """("union", 17) of "iou_corpus.union.17"; raises ValueError for a name that `part_name` does not make."""
+    if found := re.fullmatch(rf"\w+\.({'|'.join(PARTS)})\.(0|[1-9][0-9]*)", name):
+        return found[1], int(found[2])
+    raise ValueError(f"{name!r} is no part of a corpus metric; one is {part_name(family(name), PARTS[0], 17)!r}")
 
 
 def _rows(name: str, prediction: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -94,6 +131,78 @@ def psnr(prediction: ArrayLike, truth: ArrayLike, data_range: float) -> NDArray[
         raise ValueError(f"psnr: data_range is {data_range}; it must be above 0 (1 for [0, 1], 255 for uint8)")
     with np.errstate(divide="ignore"):
         return 10 * np.log10(data_range**2 / mse(prediction, truth))
+
+
+def confusions(prediction: ArrayLike, truth: ArrayLike, classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels of each class in both masks and in at least one; class numbers [B, ...] twice → [B, classes] twice.
+
+    Raises ValueError for shapes that differ, numbers that are no integers, and numbers outside 0 .. classes - 1.
+    """
+    a, b = np.asarray(prediction), np.asarray(truth)
+    if a.shape != b.shape or a.ndim < 2:
+        raise ValueError(f"masks: prediction {a.shape} and truth {b.shape} must have one shape, [B, ...]")
+    for name, mask in (("prediction", a), ("truth", b)):
+        if mask.dtype.kind not in "ui" or (mask.size and not 0 <= mask.min() <= mask.max() < classes):
+            held = f"{mask.dtype}, {mask.min()} to {mask.max()}" if mask.size else mask.dtype
+            raise ValueError(f"masks: {name} ({held}) must hold class numbers from 0 to {classes - 1}, as integers")
+    both = np.empty((len(a), classes), np.int64)
+    either = np.empty_like(both)
+    for place, (predicted, true) in enumerate(zip(a.reshape(len(a), -1), b.reshape(len(b), -1), strict=True)):
+        pairs = true.astype(np.intp) * classes + predicted
+        table = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)  # [true, predicted]
+        both[place] = table.diagonal()
+        either[place] = table.sum(axis=0) + table.sum(axis=1) - both[place]
+    return both, either
+
+
+def iou(prediction: ArrayLike, truth: ArrayLike, classes: int) -> NDArray[np.float64]:
+    """Mean intersection over union of the classes in either mask of a sample; masks [B, ...] twice → [B] in [0, 1].
+
+    Class 0, the background, counts as any other. Classes in neither mask are left out, as torchmetrics does:
+    https://lightning.ai/docs/torchmetrics/stable/classification/jaccard_index.html, task multiclass, average macro.
+    """
+    return mean_iou(*confusions(prediction, truth, classes))
+
+
+def iou_objects(prediction: ArrayLike, truth: ArrayLike, classes: int) -> NDArray[np.float64]:
+    """`iou` without class 0, the background; 1 where neither mask holds an object."""
+    both, either = confusions(prediction, truth, classes)
+    return mean_iou(both[:, 1:], either[:, 1:])
+
+
+def corpus_iou(intersection: ArrayLike, union: ArrayLike) -> float:
+    """Mean IoU of the classes that occur, counts summed over samples first; [N, K] twice → a number in [0, 1].
+
+    Raises ValueError for counts in which no class occurs.
+    """
+    both, either = np.asarray(intersection).sum(axis=0), np.asarray(union).sum(axis=0)
+    if not either.any():
+        raise ValueError("corpus_iou: no class occurs in any sample, so there is nothing to average")
+    return float(mean_iou(both, either))
+
+
+def mean_iou(intersection: NDArray[Any], union: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean over classes of intersection / union, of the classes with a union; counts [..., K] twice → [...].
+
+    1 where no class has a union.
+    """
+    occurs = union > 0
+    ratios = np.divide(intersection, union, out=np.zeros(union.shape), where=occurs)
+    count = occurs.sum(axis=-1)
+    return np.where(count > 0, ratios.sum(axis=-1) / np.maximum(count, 1), 1)
+
+
+def corpus_rows(
+    metric: str, intersection: NDArray[np.int64], union: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], list[str], NDArray[np.float64]]:
+    """The rows of a corpus metric for counts [B, K]: place of the sample, name and value (pixels) of each row.
+
+    A class has its rows, one a part, in the samples where it occurs.
+    """
+    samples, numbers = np.nonzero(union)
+    names = [part_name(metric, what, number) for what in PARTS for number in numbers.tolist()]
+    values = np.concatenate([counts[samples, numbers] for counts in (intersection, union)])
+    return np.tile(samples, len(PARTS)), names, values.astype(np.float64)
 
 
 def ranks(

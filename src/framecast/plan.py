@@ -21,10 +21,12 @@ from framecast.validation import ConfigError, known, parse
 
 # What a stage calls of the task and of the model, beside its own function.
 STAGE_CODE: dict[str, tuple[list[str], list[str], list[str]]] = {
-    "train": (["training:train"], ["dataset", "facts", "build", "fit", "loss", "monitor"], ["build"]),
-    "tune": (["training:tune"], ["dataset", "facts", "build", "fit", "loss", "monitor"], ["build"]),
+    "train": (["training:train"], ["dataset", "facts", "build", "fit", "loss", "monitor", "summarise"], ["build"]),
+    "tune": (["training:tune"], ["dataset", "facts", "build", "fit", "loss", "monitor", "summarise"], ["build"]),
     "predict": (["prediction:predict"], ["dataset", "build", "predict"], ["build"]),
     "score": (["prediction:score"], ["dataset", "score"], []),
+    "submit": (["submission:write"], ["dataset", "submit"], []),
+    "gallery": (["gallery:draw"], ["dataset", "gallery"], []),
 }
 DATA_CODE = {
     "generate": ["shapes:generate"],
@@ -123,6 +125,8 @@ def _check_references(config: Config) -> None:
         known("experiment", name, config.experiments, "run.experiments")
     for name in config.run.encoders:
         known("encoder", name, config.encoders, "run.encoders")
+    for name in config.run.submissions:
+        _check_submission(config, name)
     for name in config.run.comparisons:
         known("comparison", name, config.comparisons, "run.comparisons")
     for name in config.comparisons:
@@ -134,6 +138,13 @@ def _check_seed(config: Config, parent: str, seed: int | None, own: list[int], w
     missing = [value for value in ([seed] if seed is not None else own) if value not in there]
     if missing:
         raise ConfigError(f"{where}: experiment {parent!r} has no seed {missing[0]}; its seeds are {there}")
+
+
+def _check_submission(config: Config, name: str) -> None:
+    known("experiment", name, config.experiments, "run.submissions")
+    data = config.experiments[name].data
+    if not config.data[data].hidden:
+        raise ConfigError(f"run.submissions: data.{data} of {name!r} names no `hidden` splits to predict")
 
 
 def _check_encoder(config: Config, encoder: Encoder, where: str) -> None:
@@ -159,10 +170,11 @@ def _check_comparison(config: Config, name: str) -> None:
         other = config.experiments[treatment]
         if treatment == comparison.baseline:
             raise ConfigError(f"{where}.treatments: {treatment!r} is the baseline itself")
-        if (other.task, other.data) != (baseline.task, baseline.data):
+        if other.data != baseline.data or _samples(config, other) != _samples(config, baseline):
             raise ConfigError(
                 f"{where}: {treatment!r} (task {other.task}, data {other.data}) and {comparison.baseline!r} (task "
-                f"{baseline.task}, data {baseline.data}) have no samples in common; compare within one task and data"
+                f"{baseline.task}, data {baseline.data}) have no samples in common; compare within one task and data, "
+                "or tasks that score the same samples"
             )
     for metric in comparison.metrics:
         known("metric", metric, METRICS, f"{where}.metrics")
@@ -186,7 +198,7 @@ def _check_comparison(config: Config, name: str) -> None:
 
 def _active(config: Config) -> list[str]:
     """Active experiments and all they need, in an order in which parents come first."""
-    wanted = list(config.run.experiments)
+    wanted = [*config.run.experiments, *config.run.submissions]
     for name in config.run.comparisons:
         wanted += [config.comparisons[name].baseline, *config.comparisons[name].treatments]
     for encoder in config.run.encoders:
@@ -212,16 +224,32 @@ def _visit(config: Config, name: str, path: list[str], done: dict[str, None]) ->
 def _parents(config: Config, experiment: Experiment) -> Iterator[str]:
     if experiment.init:
         yield experiment.init.experiment
-    for encoder in _needs(config, experiment)["encoders"]:
+    needs = _needs(config, experiment)
+    for encoder in needs["encoders"]:
         known("encoder", encoder, config.encoders, f"tasks.{experiment.task}")
         if config.encoders[encoder].experiment:
             yield str(config.encoders[encoder].experiment)
+    for source in needs.get("sources", []):
+        known("experiment", source["experiment"], config.experiments, f"tasks.{experiment.task}.source.experiment")
+        yield source["experiment"]
 
 
 def _needs(config: Config, experiment: Experiment) -> dict[str, Any]:
+    task, keys = _task(config, experiment)
+    return task.needs(keys)
+
+
+def _samples(config: Config, experiment: Experiment) -> str:
+    """What a scored sample of the experiment is; experiments with equal answers may be compared."""
+    task, keys = _task(config, experiment)
+    return (task.samples(keys) if hasattr(task, "samples") else None) or experiment.task
+
+
+def _task(config: Config, experiment: Experiment) -> tuple[Any, dict[str, Any]]:
+    """The task's module and its keys."""
     part = config.tasks[experiment.task]
     task = _module("tasks", part.name, f"tasks.{experiment.task}.name")
-    return task.needs(_component(task.Config, part.model_dump(), f"tasks.{experiment.task}"))
+    return task, _component(task.Config, part.model_dump(), f"tasks.{experiment.task}")
 
 
 def _module(kind: components.Kind, name: str, where: str) -> Any:
@@ -290,6 +318,9 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
     }
     needs = task.needs(spec["task"])
     _check_needs(config, needs, f"tasks.{experiment.task}")
+    _check_sources(config, name, needs)
+    if hasattr(task, "samples") and task.samples(spec["task"]):
+        spec["samples"] = task.samples(spec["task"])
     return {
         "spec": spec,
         "seeds": experiment.seeds,
@@ -297,6 +328,8 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
         "needs": needs,
         "code": codes,
         "evaluate": config.data[experiment.data].evaluate,
+        "hidden": config.data[experiment.data].hidden if name in config.run.submissions else [],
+        "gallery": hasattr(task, "gallery"),
     }
 
 
@@ -306,6 +339,22 @@ def _check_needs(config: Config, needs: dict[str, Any], where: str) -> None:
     for frame_set, view in needs["frames"]:
         known("frame set", frame_set, config.frame_sets, f"{where}.frames")
         known("view", view, config.frame_sets[frame_set].views, f"{where}.view")
+
+
+def _check_sources(config: Config, name: str, needs: dict[str, Any]) -> None:
+    """Other experiments whose predictions are read: their seeds, data and splits."""
+    experiment = config.experiments[name]
+    where = f"tasks.{experiment.task}"
+    for source in needs.get("sources", []):
+        parent = config.experiments[source["experiment"]]
+        _check_seed(config, source["experiment"], source["seed"], experiment.seeds, f"{where}.source.seed")
+        if parent.data != experiment.data:
+            raise ConfigError(
+                f"{where}.source: {source['experiment']!r} is on data {parent.data!r}, {name!r} on "
+                f"{experiment.data!r}; labels are read for the same videos"
+            )
+        for split in source["train"]:
+            known("split", split, config.data[experiment.data].split_names(), f"{where}.unlabeled")
 
 
 def _budget(config: Config, name: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from framecast.batches import in_order, loader
 from framecast.config import Budget, Settings
 from framecast.devices import memory_advice
 from framecast.files import file_digest, read_json, replacing, write_json
-from framecast.metrics import METRICS
+from framecast.metrics import METRICS, family, part
 from framecast.seeding import derive, torch_generator
 from framecast.stores import Stores, predictions
 from framecast.validation import known
@@ -149,7 +149,7 @@ def _checked(table: pd.DataFrame, found: predictions.Predictions, source: Path) 
     )
     units = dict(zip(found.sample_ids, found.units, strict=True))
     for metric in sorted({row[2] for row in rows}):
-        known("metric", metric, METRICS, "the task's score")
+        _check_name(metric)
     for name, unit, metric, value in rows:
         if name not in units:
             raise ValueError(f"{source}: sample {name!r} is scored but was not predicted")
@@ -165,6 +165,18 @@ def _checked(table: pd.DataFrame, found: predictions.Predictions, source: Path) 
         problem = f"{twice[1]} of sample {twice[0]!r} stands {count} times" if count else "the task's score has no rows"
         raise ValueError(f"{source}: {problem}")
     return rows
+
+
+def _check_name(metric: str) -> None:
+    """Refuse a name that is neither a metric nor a part of a corpus metric."""
+    name = family(metric)
+    known("metric", name, METRICS, "the task's score")
+    if METRICS[name].reducer == "corpus":
+        part(metric)
+    elif metric != name:
+        raise ValueError(
+            f"the task's score has metric {metric!r}, but {name} has no parts: its rows are named {name!r}"
+        )
 
 
 def _array(value: torch.Tensor) -> Any:

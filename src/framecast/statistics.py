@@ -3,7 +3,8 @@
 Windows, triplets, captions and seeds of one video are not independent. So the rows are averaged within their `unit`
 (over samples and seeds) before anything is tested, and n counts units. What the tests can show is therefore: would the
 difference hold on other videos, for these trained runs? How much runs differ among themselves stands beside it as
-between-seed standard deviation.
+between-seed standard deviation. Figures that are no means of samples (medians, corpus figures) get an interval from
+resampled units instead of a test.
 
 One comparison of the config is one family for Holm's correction. What may not be tested is refused with the reason.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from scipy import stats
 
 from framecast import provenance
 from framecast.files import read_json, write_json
-from framecast.metrics import METRICS, Metric
+from framecast.metrics import METRICS, PARTS, Metric, family, mean_iou, part
 from framecast.seeding import rng
 
 COLUMNS = ["experiment", "data", "split", "seed", "sample_id", "unit", "metric", "value"]
@@ -38,6 +39,9 @@ RULES = {
     "skill": "1 - treatment / baseline, for errors (lower is better) whose reducer is the mean",
     "seeds": "both sides need the same seeds, unless one side has a single one (trivial baselines)",
     "median": "metrics whose reducer is the median get a percentile bootstrap interval over units, and no test",
+    "corpus": "corpus metrics sum the counts of all samples before they divide, for each seed, and average the seeds; "
+    "they get a percentile bootstrap interval over units (the counts of each draw summed anew, the same draws for all "
+    "seeds and both sides; a class that a draw lacks is left out of it), and no test",
 }
 
 
@@ -96,9 +100,9 @@ def compare(
 ) -> dict[str, Any]:
     """Compare every treatment with the baseline on every split and metric.
 
-    comparison: `framecast.config.Comparison` as a dict. scores: COLUMNS, one row a sample and metric; may hold more
-    than is compared. facts: experiment → split → facts of the task's `score`, one dict a seed (`read_facts`). select:
-    the split that served for selection.
+    comparison: `framecast.config.Comparison` as a dict. scores: COLUMNS, one row a sample and metric, or a sample and
+    part of a corpus metric; may hold more than is compared. facts: experiment → split → facts of the task's `score`,
+    one dict a seed (`read_facts`). select: the split that served for selection.
     Returns a dict for JSON: `levels` (each experiment by itself), `tests` (paired, Holm-corrected), `intervals`
     (bootstrap, for reducers that are not means), `refusals` (with the reason).
     Raises ValueError for a comparison on `select`, with itself, or of a metric that does not exist.
@@ -117,8 +121,7 @@ def compare(
             if metrics[metric].reducer == "mean":
                 tests.append(key | _test(baseline_rows, treatment_rows, metrics[metric], alpha))
             else:
-                draws = rng(0, "bootstrap", name, split, metric)
-                intervals.append(key | _interval(baseline_rows, treatment_rows, metrics[metric], alpha, draws))
+                intervals.append(key | _interval(baseline_rows, treatment_rows, metrics[metric], alpha))
         except Refused as reason:
             refusals.append(key | {"reason": str(reason)})
     _correct(tests, alpha)
@@ -173,13 +176,16 @@ def _check(name: str, comparison: Mapping[str, Any], select: str, metrics: Mappi
 def _tables(
     scores: pd.DataFrame, experiments: Sequence[str], splits: Sequence[str], metrics: Sequence[str]
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
-    wanted = (
-        scores["experiment"].isin(list(experiments))
-        & scores["split"].isin(list(splits))
-        & scores["metric"].isin(list(metrics))
-    )
-    groups = scores[wanted].groupby(["experiment", "split", "metric"], observed=True, sort=False)
+    """(experiment, split, metric) → its rows; the parts of a corpus metric are rows of that one metric."""
+    names = families(scores["metric"])
+    wanted = scores["experiment"].isin(list(experiments)) & scores["split"].isin(list(splits)) & names.isin(metrics)
+    groups = scores[wanted].groupby(["experiment", "split", names[wanted]], observed=True, sort=False)
     return {(str(key[0]), str(key[1]), str(key[2])): rows for key, rows in groups}
+
+
+def families(names: pd.Series) -> pd.Series:
+    """The metric that each name in the `metric` column belongs to (`metrics.family`)."""
+    return names.map({name: family(name) for name in names.unique()})
 
 
 # --- pairing ---------------------------------------------------------------------------------------------------------
@@ -215,13 +221,13 @@ def _pair(
 def _whole(
     tables: Mapping[tuple[str, str, str], pd.DataFrame], experiment: str, split: str, metric: str
 ) -> pd.DataFrame:
-    """Rows of one side: finite, each sample once a seed, every seed with the same samples."""
+    """Rows of one side: finite, each sample (each part of it) once a seed, every seed with the same samples."""
     rows = tables.get((experiment, split, metric))
     if rows is None:
         raise Refused(f"{experiment} has no scores of {metric} on split {split}")
     if unusable := int((~np.isfinite(rows["value"])).sum()):
         raise Refused(f"{unusable} of the {len(rows)} values of {experiment} are not finite")
-    if doubled := int(rows.duplicated(["seed", "sample_id"]).sum()):
+    if doubled := int(rows.duplicated(["seed", "sample_id", "metric"]).sum()):
         raise Refused(f"{experiment} scores {doubled} samples more than once with one seed")
     samples = rows["sample_id"].nunique()
     counts = rows.groupby("seed")["sample_id"].nunique()
@@ -290,14 +296,13 @@ def _gallery(
 def level(rows: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
     """One experiment by itself on one split and metric.
 
-    rows: columns data, seed, sample_id, unit, value. Returns value (the metric's reducer), its interval at 1 - alpha
-    over units where the reducer is the mean, sd over units, counts, the value of each seed and the sd between them.
+    rows: columns data, seed, sample_id, unit, metric, value. Returns value (the metric's reducer), its interval at
+    1 - alpha over units (of Student's t for means, bootstrap for corpus metrics, none for medians), sd over units
+    (none for corpus metrics), counts, the value of each seed and the sd between them.
     """
-    means = Means(rows, metric)
-    n = len(means.units)
-    spread = float(means.units.std(ddof=1)) if n > 1 else None
-    margin = _margin(spread, n, alpha) if metric.reducer == "mean" and spread is not None else None
-    value, seeds = means.value, {str(seed): one for seed, one in means.seeds.items()}
+    side = reduced(rows, metric)
+    low, high = side.interval(alpha)
+    seeds = {str(seed): one for seed, one in side.seeds.items()}
     return {
         "data": str(rows["data"].iloc[0]),
         "title": metric.title,
@@ -305,37 +310,116 @@ def level(rows: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
         "better": metric.better,
         "reducer": metric.reducer,
         "oracle": bool(metric.oracle),
-        "n": n,
+        "n": side.n,
         "samples": int(rows["sample_id"].nunique()),
-        "value": value,
-        "low": None if margin is None else value - margin,
-        "high": None if margin is None else value + margin,
-        "sd_units": spread,
+        "value": side.value,
+        "low": low,
+        "high": high,
+        "sd_units": side.spread,
         "seeds": seeds,
         "sd_seeds": float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else None,
     }
 
 
 class Means:
-    """Scores of one experiment on one split and metric, reduced.
+    """Scores of one experiment on one split and metric, reduced to the mean of its units: each counts the same.
 
-    units: mean of each unit over its samples and seeds, in the order of the units. value: the mean of the units (every
-    unit counts the same), or the median of all rows. seeds: the same for each seed alone.
+    units [n]: mean of each unit over its samples and seeds, in the order of the units; spread: their standard
+    deviation. value: the figure. seeds: the same for each seed alone.
     """
 
-    def __init__(self, rows: pd.DataFrame, metric: Metric):
-        values = rows["value"].to_numpy(float)
-        codes, _ = pd.factorize(rows["unit"], sort=True)
-        self.units = _grouped(values, codes)
-        self.value = float(self.units.mean() if metric.reducer == "mean" else np.median(values))
-        numbers = rows["seed"].to_numpy()
+    def __init__(self, rows: pd.DataFrame):
+        self.values, numbers = rows["value"].to_numpy(float), rows["seed"].to_numpy()
+        self.codes, _ = pd.factorize(rows["unit"], sort=True)
+        self.units = _grouped(self.values, self.codes)
+        self.n = len(self.units)
+        self.spread = float(self.units.std(ddof=1)) if self.n > 1 else None
+        self.value = self._reduce(self.values, self.codes)
         self.seeds = {
-            int(seed): float(_grouped(values[chosen], codes[chosen]).mean())
-            if metric.reducer == "mean"
-            else float(np.median(values[chosen]))
+            int(seed): self._reduce(self.values[chosen], self.codes[chosen])
             for seed in np.unique(numbers)
             for chosen in [numbers == seed]
         }
+
+    def _reduce(self, values: np.ndarray, codes: np.ndarray) -> float:
+        return float(_grouped(values, codes).mean())
+
+    def interval(self, alpha: float) -> tuple[float | None, float | None]:
+        """Ends of the interval at 1 - alpha, by Student's t."""
+        if self.spread is None:
+            return None, None
+        margin = _margin(self.spread, self.n, alpha)
+        return self.value - margin, self.value + margin
+
+
+class Medians(Means):
+    """The same, reduced to the median of all rows."""
+
+    def _reduce(self, values: np.ndarray, codes: np.ndarray) -> float:
+        return float(np.median(values))
+
+    def interval(self, alpha: float) -> tuple[float | None, float | None]:
+        return None, None
+
+    def resampled(self, draws: np.ndarray) -> np.ndarray:
+        """The figure in each draw of units; how often each unit is in it [draws, n] → [draws]."""
+        return _resampled_medians(self.values, self.codes, draws)
+
+
+class Corpus:
+    """The same for a corpus metric: the figure of all counts together for each seed, then the mean of the seeds.
+
+    counts [parts, seeds, n, K]: pixels of each unit; a class without a row has none.
+    """
+
+    spread: ClassVar[None] = None
+
+    def __init__(self, rows: pd.DataFrame):
+        self.counts, seeds = _counts(rows)
+        self.n = self.counts.shape[2]
+        each = mean_iou(*self.counts.sum(axis=2))  # [seeds]
+        self.value = float(each.mean())
+        self.seeds = dict(zip(seeds, each.tolist(), strict=True))
+
+    def interval(self, alpha: float) -> tuple[float | None, float | None]:
+        """Ends of the percentile bootstrap interval over units."""
+        return _percentiles(self.resampled(_draws(self.n)), alpha) if self.n > 1 else (None, None)
+
+    def resampled(self, draws: np.ndarray) -> np.ndarray:
+        """The figure in each draw of units; how often each unit is in it [draws, n] → [draws]."""
+        return mean_iou(*(draws.astype(float) @ self.counts)).mean(axis=0)  # of [parts, seeds, draws, K]
+
+
+def reduced(rows: pd.DataFrame, metric: Metric) -> Means | Medians | Corpus:
+    """The rows of one experiment, split and metric, by the metric's reducer."""
+    return Means(rows) if metric.reducer == "mean" else _resampling(rows, metric)
+
+
+def _resampling(rows: pd.DataFrame, metric: Metric) -> Medians | Corpus:
+    """The same for figures that are no means."""
+    return Medians(rows) if metric.reducer == "median" else Corpus(rows)
+
+
+def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int]]:
+    """The counts of a corpus metric summed within units, [parts, seeds, n, K], and the seeds."""
+    codes, names = pd.factorize(rows["metric"])
+    parts, classes = np.array([(PARTS.index(what), number) for what, number in map(part, names)]).T
+    seeds, runs = np.unique(rows["seed"].to_numpy(), return_inverse=True)
+    units, _ = pd.factorize(rows["unit"], sort=True)
+    shape = len(PARTS), len(seeds), units.max() + 1, classes.max() + 1
+    places = np.ravel_multi_index((parts[codes], runs, units, classes[codes]), shape)
+    sums = np.bincount(places, rows["value"].to_numpy(float), minlength=int(np.prod(shape)))
+    return sums.reshape(shape), [int(seed) for seed in seeds]
+
+
+def _draws(n: int) -> np.ndarray:
+    """How often each of n units is in each bootstrap draw, [RESAMPLES, n]; the same wherever n units are resampled."""
+    return rng(0, "bootstrap").multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+
+
+def _percentiles(values: np.ndarray, alpha: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
+    return float(low), float(high)
 
 
 def _grouped(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -349,7 +433,7 @@ def _margin(spread: float, n: int, alpha: float) -> float:
     return float(stats.t.ppf(1 - alpha / 2, n - 1) * spread / np.sqrt(n))
 
 
-def _common(baseline: pd.DataFrame, sides: tuple[Means, Means], metric: Metric) -> dict[str, Any]:
+def _common(baseline: pd.DataFrame, sides: Sequence[Means | Corpus], metric: Metric) -> dict[str, Any]:
     """What tests and intervals both say. sides: baseline, treatment."""
     values = {"baseline": sides[0].value, "treatment": sides[1].value}
     difference = values["treatment"] - values["baseline"]
@@ -375,7 +459,7 @@ def _common(baseline: pd.DataFrame, sides: tuple[Means, Means], metric: Metric) 
 
 def _test(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
     """Paired t and Wilcoxon on unit means; p after Holm is filled in when the whole family is known."""
-    sides = Means(baseline, metric), Means(treatment, metric)
+    sides = Means(baseline), Means(treatment)
     left, right = (side.units for side in sides)
     differences = right - left  # [n]
     n, scale = len(differences), max(np.abs(left).max(), np.abs(right).max())
@@ -407,28 +491,21 @@ def _test(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha
     }
 
 
-def _interval(
-    baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha: float, draws: np.random.Generator
-) -> dict[str, Any]:
-    """Percentile bootstrap over units of the difference of medians; both sides see the same draws."""
-    units = pd.Index(sorted(baseline["unit"].astype("str").unique()))
-    counts = draws.multinomial(len(units), np.full(len(units), 1 / len(units)), size=RESAMPLES)  # [draws, n]
-    medians = [
-        _resampled_medians(rows["value"].to_numpy(), units.get_indexer(rows["unit"].astype("str")), counts)
-        for rows in (baseline, treatment)
-    ]
-    tails = [alpha / 2, 1 - alpha / 2]
-    difference = np.quantile(medians[1] - medians[0], tails)
-    sides = [np.quantile(side, tails) for side in medians]
+def _interval(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
+    """Percentile bootstrap over units of the difference of figures that are no means; both sides see the same draws."""
+    sides = [_resampling(rows, metric) for rows in (baseline, treatment)]
+    draws = _draws(sides[0].n)
+    values = [side.resampled(draws) for side in sides]  # each [draws]
+    low, high = _percentiles(values[1] - values[0], alpha)
     return {
         "kind": "bootstrap",
-        **_common(baseline, (Means(baseline, metric), Means(treatment, metric)), metric),
-        "low": float(difference[0]),
-        "high": float(difference[1]),
-        "baseline_interval": [float(end) for end in sides[0]],
-        "treatment_interval": [float(end) for end in sides[1]],
+        **_common(baseline, sides, metric),
+        "low": low,
+        "high": high,
+        "baseline_interval": list(_percentiles(values[0], alpha)),
+        "treatment_interval": list(_percentiles(values[1], alpha)),
         "resamples": RESAMPLES,
-        "excludes_zero": bool(difference[0] > 0 or difference[1] < 0),
+        "excludes_zero": low > 0 or high < 0,
     }
 
 

@@ -10,12 +10,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from framecast import SETTINGS, catalogue, plan
 from framecast.files import canonical
 from framecast.fingerprint import SOURCE
 from framecast.validation import ConfigError
+
+ENVS = {"openstl_simvp": "openstl"}
+"""Model → environment file, where its network needs more than envs/torch.yaml has."""
 
 
 class Flow:
@@ -157,8 +161,15 @@ class Flow:
         if stage in ("train", "tune"):
             return canonical({**spec, "seed": int(w.seed) if stage == "train" else experiment["seeds"][0]})
         kept = {key: spec[key] for key in ("experiment", "task", "model", "data", "fingerprint")}
+        if stage == "submit":
+            return canonical({**kept, "seed": int(w.seed)})
         inference = {"inference": experiment["inference"]} if stage == "predict" else {}
         return canonical({**kept, **inference, "seed": int(w.seed)})
+
+    def env(self, w: Any) -> str:
+        """Environment file of the jobs that build a run's network, seen from workflow/rules."""
+        name = ENVS.get(self.experiment(w)["spec"]["model"]["name"], "torch")
+        return f"../../envs/{name}.yaml"
 
     def stores(self, w: Any) -> list[str]:
         """Samples table, frames and embeddings that a run reads."""
@@ -169,6 +180,23 @@ class Flow:
             paths += self._each_bucket(data, f"frames/{frame_set}", "bucket_{}")
         for encoder in sorted(needs["encoders"]):
             paths += self._each_bucket(data, f"embeddings/{encoder}", "bucket_{}.h5")
+        return paths
+
+    def masks(self, w: Any) -> list[str]:
+        """Given masks of a run's data, where its task reads any."""
+        experiment = self.experiment(w)
+        return self.mask_files(experiment["spec"]["data"]) if experiment["needs"].get("masks") else []
+
+    def sources(self, w: Any) -> list[str]:
+        """Predictions of other experiments that a run reads as data: of the split in hand, or of those for training."""
+        experiment, split = self.experiment(w), getattr(w, "split", None)
+        paths = []
+        for source in experiment["needs"].get("sources", []):
+            own = getattr(w, "seed", experiment["seeds"][0])
+            folder = self._run(source["experiment"]) / f"seed_{own if source['seed'] is None else source['seed']}"
+            training = [*source["train"], *([experiment["spec"]["select"]] if source["select"] else [])]
+            wanted = training if split is None else [split] if source["evaluate"] else []
+            paths += [str(folder / "predictions" / f"{name}.h5") for name in wanted]
         return paths
 
     def tuned(self, w: Any) -> list[str]:
@@ -206,6 +234,15 @@ class Flow:
             for seed in self.plan["experiments"][name]["seeds"]
         ]
 
+    def submissions(self) -> list[str]:
+        """Folders with the predictions of hidden splits."""
+        return [
+            str(self._run(name) / f"seed_{seed}" / "submission" / split)
+            for name, experiment in sorted(self.plan["experiments"].items())
+            for seed in experiment["seeds"]
+            for split in experiment["hidden"]
+        ]
+
     # --- analysis ---
 
     def compared(self, w: Any) -> list[str]:
@@ -216,6 +253,37 @@ class Flow:
         comparison = self._look("comparisons", w.comparison)
         data = self.plan["experiments"][comparison["baseline"]]["spec"]["data"]
         return canonical({**comparison, "select": self.data(data)["select"]})
+
+    def galleries(self) -> list[str]:
+        """Pictures of the comparisons whose task draws any."""
+        return [
+            str(self.results / "galleries" / name / f"{split}.png")
+            for name, comparison in sorted(self.plan["comparisons"].items())
+            if self.plan["experiments"][comparison["baseline"]]["gallery"]
+            for split in comparison["splits"]
+        ]
+
+    def gallery(self, w: Any) -> str:
+        """What a comparison's picture depends on: its experiments in order, with titles, seeds and code."""
+        comparison = self._look("comparisons", w.comparison)
+        names = [comparison["baseline"], *comparison["treatments"]]
+        first = self.plan["experiments"][names[0]]
+        members = [
+            {"experiment": name, "title": self.plan["titles"][name], "seed": self.plan["experiments"][name]["seeds"][0]}
+            for name in names
+        ]
+        return canonical({"task": first["spec"]["task"], "members": members, "fingerprint": first["code"]["gallery"]})
+
+    def gallery_inputs(self, w: Any) -> dict[str, list[str]]:
+        """Predictions of a comparison's experiments (first seeds), and what its baseline's task reads."""
+        comparison = self._look("comparisons", w.comparison)
+        names = [comparison["baseline"], *comparison["treatments"]]
+        seeds = {name: self.plan["experiments"][name]["seeds"][0] for name in names}
+        baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]], split=w.split)
+        file = f"predictions/{w.split}.h5"
+        predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
+        read = {"stores": self.stores(baseline), "masks": self.masks(baseline), "sources": self.sources(baseline)}
+        return {"predictions": predictions, **read}
 
     def comparisons(self) -> list[str]:
         return [str(self.results / "comparisons" / f"{name}.json") for name in sorted(self.plan["comparisons"])]

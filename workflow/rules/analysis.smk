@@ -50,6 +50,29 @@ rule contact_sheet:
         "../scripts/contact_sheet.py"
 
 
+rule gallery:
+    input:
+        unpack(lambda w: FLOW.gallery_inputs(w)),
+    output:
+        report(
+            "results/galleries/{comparison}/{split}.png",
+            caption="../report/gallery.rst",
+            category="Comparisons",
+            labels={"comparison": "{comparison}", "split": "{split}"},
+        ),
+    log:
+        "results/logs/gallery/{comparison}/{split}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        gallery=lambda w: FLOW.gallery(w),
+    script:
+        "../scripts/gallery.py"
+
+
 rule summarize:
     input:
         **FLOW.results_of_all(),
@@ -74,6 +97,7 @@ rule report_page:
     input:
         **FLOW.results_of_all(),
         sheets=FLOW.contact_sheets(),
+        galleries=FLOW.galleries(),
     output:
         report("results/report.html", caption="../report/page.rst", category="Summary", labels={"file": "page"}),
     log:

@@ -4,13 +4,15 @@
 rule tune:
     input:
         stores=lambda w: FLOW.stores(w),
+        masks=lambda w: FLOW.masks(w),
+        sources=lambda w: FLOW.sources(w),
         parent=lambda w: FLOW.parent(w),
     output:
         "results/runs/{experiment}/tuned.json",
     log:
         "results/logs/tune/{experiment}.log",
     conda:
-        "../../envs/torch.yaml"
+        lambda w: FLOW.env(w)
     threads: lambda w: FLOW.threads(w)
     resources:
         mem_mb=8000,
@@ -25,6 +27,8 @@ rule tune:
 rule train:
     input:
         stores=lambda w: FLOW.stores(w),
+        masks=lambda w: FLOW.masks(w),
+        sources=lambda w: FLOW.sources(w),
         tuned=lambda w: FLOW.tuned(w),
         parent=lambda w: FLOW.parent(w),
     output:
@@ -34,7 +38,7 @@ rule train:
     log:
         "results/logs/train/{experiment}/seed_{seed}.log",
     conda:
-        "../../envs/torch.yaml"
+        lambda w: FLOW.env(w)
     threads: lambda w: FLOW.threads(w)
     resources:
         mem_mb=8000,
@@ -49,6 +53,8 @@ rule train:
 rule predict:
     input:
         stores=lambda w: FLOW.stores(w),
+        masks=lambda w: FLOW.masks(w),
+        sources=lambda w: FLOW.sources(w),
         model="results/runs/{experiment}/seed_{seed}/model.safetensors",
         run="results/runs/{experiment}/seed_{seed}/run.json",
     output:
@@ -56,7 +62,7 @@ rule predict:
     log:
         "results/logs/predict/{experiment}/seed_{seed}/{split}.log",
     conda:
-        "../../envs/torch.yaml"
+        lambda w: FLOW.env(w)
     resources:
         mem_mb=8000,
         runtime=480,
@@ -70,6 +76,8 @@ rule predict:
 rule score:
     input:
         stores=lambda w: FLOW.stores(w),
+        masks=lambda w: FLOW.masks(w),
+        sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:
         scores="results/runs/{experiment}/seed_{seed}/scores/{split}.csv",
@@ -85,3 +93,24 @@ rule score:
         spec=lambda w: FLOW.spec(w, "score"),
     script:
         "../scripts/score.py"
+
+
+rule submit:
+    input:
+        stores=lambda w: FLOW.stores(w),
+        masks=lambda w: FLOW.masks(w),
+        sources=lambda w: FLOW.sources(w),
+        predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
+    output:
+        directory("results/runs/{experiment}/seed_{seed}/submission/{split}"),
+    log:
+        "results/logs/submit/{experiment}/seed_{seed}/{split}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=lambda w: FLOW.spec(w, "submit"),
+    script:
+        "../scripts/submit.py"

@@ -20,8 +20,10 @@ class Stores:
     """Frame set → bucket folders."""
     embeddings: dict[str, list[Path]] = field(default_factory=dict)
     """Encoder → bucket files."""
-    labels: list[Path] = field(default_factory=list)
-    """Label folders of the embedded world (true states and masks), one a bucket; empty for other sources."""
+    masks: list[Path] = field(default_factory=list)
+    """Mask files (`stores.masks`), or folders with a `masks.h5`, one a bucket."""
+    predictions: dict[str, dict[str, Path]] = field(default_factory=dict)
+    """Experiment → split → predictions that this run reads as its data."""
 
     def split(self, name: str) -> pd.DataFrame:
         """The samples of one split, in order of video id."""

@@ -49,7 +49,7 @@ class MaskWriter:
 
 
 class Masks:
-    """The mask files of a data set as one; files open when first read, in each process anew.
+    """The mask files of a data set, or folders with a `masks.h5`, as one; opened when first read, in each process.
 
     paths: files, or the embedded world's folders, which hold a masks.h5 each.
     Attributes: places, video id → (file number, first row, frames).
@@ -83,9 +83,7 @@ class Masks:
         """
         number, offset, frames = self._place(video_id)
         if first < 0 or count < 1 or first + count > frames:
-            raise IndexError(
-                f"video {video_id!r} has masks 0 to {frames - 1}; asked for {first} to {first + count - 1}"
-            )
+            raise _outside(video_id, frames, first, count)
         if number not in self._files:
             self._files[number] = h5py.File(self.paths[number], "r")
         return self._files[number]["masks"][offset + first : offset + first + count]
@@ -93,4 +91,55 @@ class Masks:
     def _place(self, video_id: str) -> tuple[int, int, int]:
         if video_id not in self.places:
             raise KeyError(f"video {video_id!r} has no masks in {len(self.paths)} files, the first {self.paths[:1]}")
+        return self.places[video_id]
+
+
+def _outside(video_id: str, frames: int, first: int, count: int) -> IndexError:
+    return IndexError(f"video {video_id!r} has masks 0 to {frames - 1}; asked for {first} to {first + count - 1}")
+
+
+class PredictedMasks:
+    """Masks that an experiment has predicted, frame by frame, read clip by clip from its predictions file.
+
+    The samples are named `<video id>#<frame>`, the frames of a video stand in order and from 0 on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.places: dict[str, tuple[int, int]] = {}
+        with h5py.File(self.path, "r") as file:
+            names = file["sample_ids"].asstr()[()].tolist()
+        for row, name in enumerate(names):
+            video_id, _, frame = name.rpartition("#")
+            first, count = self.places.get(video_id, (row, 0))
+            if int(frame) != count or row != first + count:
+                raise ValueError(
+                    f"{path}: predictions of {video_id!r} do not hold its frames in order from 0 on (row {row} is "
+                    f"{name!r}); a source of masks is a segmentation of every frame (at: null)"
+                )
+            self.places[video_id] = (first, count + 1)
+        self._file: h5py.File | None = None
+
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self.places
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_file": None}
+
+    def count(self, video_id: str) -> int:
+        """Frames of a video."""
+        return self._place(video_id)[1]
+
+    def read(self, video_id: str, first: int, count: int) -> np.ndarray:
+        """Masks first … first + count − 1 of a video; uint8 [count, H, W]. Errors as of `Masks.read`."""
+        start, frames = self._place(video_id)
+        if first < 0 or count < 1 or first + count > frames:
+            raise _outside(video_id, frames, first, count)
+        if self._file is None:
+            self._file = h5py.File(self.path, "r")
+        return self._file["arrays/mask"][start + first : start + first + count]
+
+    def _place(self, video_id: str) -> tuple[int, int]:
+        if video_id not in self.places:
+            raise KeyError(f"{self.path} holds no predictions of video {video_id!r}; predict again")
         return self.places[video_id]

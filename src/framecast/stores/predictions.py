@@ -64,7 +64,8 @@ class Writer:
         shape = values.shape[1:]
         if name not in self.group:
             chunks = (max(1, min(1024, 2**18 // max(1, values[0].nbytes))), *shape) if len(values) else True
-            self.group.create_dataset(name, (0, *shape), values.dtype, maxshape=(None, *shape), chunks=chunks)
+            packed = {"compression": "gzip", "compression_opts": 1} if values.dtype == np.uint8 else {}  # masks
+            self.group.create_dataset(name, (0, *shape), values.dtype, maxshape=(None, *shape), chunks=chunks, **packed)
         dataset = self.group[name]
         if dataset.shape[1:] != shape:
             raise ValueError(f"prediction {name!r} has rows of {list(shape)}, those before {list(dataset.shape[1:])}")

@@ -1,0 +1,108 @@
+"""What the two mask tasks share: names of samples, which videos are labelled, scores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from framecast.metrics import confusions, iou, iou_objects, part_name
+from framecast.ops.masks import iou_of
+from framecast.seeding import derive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from framecast.stores.frames import Frames
+    from framecast.stores.masks import Masks
+
+log = logging.getLogger(__name__)
+
+UNSCORED = "the split holds videos without masks, so there is nothing to score by; take it off the data's `evaluate`"
+
+
+def sample(frames: str, view: str, number: int) -> str:
+    """What a sample is, for tasks that score the same one: the mask of one frame of each video."""
+    return f"mask of frame {number}, {frames}/{view}"
+
+
+def name(video_id: str, frame: int) -> str:
+    """`<video id>#<frame number>`."""
+    return f"{video_id}#{frame}"
+
+
+def parsed(sample_id: str) -> tuple[str, int]:
+    """Video id and frame number of a sample's name."""
+    video_id, _, frame = sample_id.rpartition("#")
+    return video_id, int(frame)
+
+
+def labelled_only(video_ids: list[str], units: list[str], masks: Masks, split: str) -> tuple[list[str], list[str]]:
+    """The videos that have masks; the others are counted out loud.
+
+    Raises:
+        ValueError: none has.
+    """
+    kept = [(video_id, unit) for video_id, unit in zip(video_ids, units, strict=True) if video_id in masks]
+    if not kept:
+        raise ValueError(
+            f"split {split!r}: none of its {len(video_ids)} videos has masks; train on a labelled split, or name the "
+            "folders with masks under the source's `labelled`"
+        )
+    if len(kept) < len(video_ids):
+        log.warning("split %s: %d of %d videos have no masks and are left out", split, len(video_ids) - len(kept),
+                    len(video_ids))  # fmt: skip
+    return [video_id for video_id, _ in kept], [unit for _, unit in kept]
+
+
+def check_lengths(frames: Frames, masks: Masks, video_ids: Sequence[str], frame_set: str) -> None:
+    """A frame's mask is found by its number, so a frame set that drops frames is refused.
+
+    Raises:
+        ValueError: a video has other numbers of frames and masks.
+    """
+    for video_id in video_ids:
+        if video_id in masks and frames.count(video_id) != masks.count(video_id):
+            raise ValueError(
+                f"video {video_id!r} has {masks.count(video_id)} masks but {frames.count(video_id)} frames in "
+                f"frame set {frame_set!r}; set its fps: null, so that every frame is kept"
+            )
+
+
+def rows(
+    sample_ids: list[str], units: list[str], prediction: np.ndarray, truth: np.ndarray, classes: int
+) -> pd.DataFrame:
+    """Scores of masks uint8 [B, H, W]: iou, iou_objects, and the counts of iou_corpus for the classes that occur."""
+    import pandas as pd
+
+    samples = pd.DataFrame({"sample_id": sample_ids, "unit": units})
+    shared, union = confusions(prediction, truth, classes)  # [B, K] each
+    tables = [
+        samples.assign(metric="iou", value=iou(prediction, truth, classes)),
+        samples.assign(metric="iou_objects", value=iou_objects(prediction, truth, classes)),
+    ]
+    sample, group = np.nonzero(union)
+    for part, counts in (("intersection", shared), ("union", union)):
+        names = [part_name("iou_corpus", part, int(number)) for number in group]
+        tables.append(samples.iloc[sample].assign(metric=names, value=counts[sample, group].astype(float)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def corpus(totals: dict[str, Tensor]) -> dict[str, float]:
+    """iou_corpus from the summed pixel counts `shared` and `union` [K]."""
+    return {"iou_corpus": float(iou_of(totals["shared"], totals["union"]))}
+
+
+def check_classes(masks: Any, classes: int, what: str) -> None:
+    """Raises ValueError for a class that the task does not have."""
+    largest = int(masks.max()) if masks.size else 0
+    if largest >= classes:
+        raise ValueError(f"{what} holds class {largest}; the task's classes = {classes} allows 0 to {classes - 1}")
+
+
+def drawn(names: list[str], count: int) -> list[int]:
+    """Places of some samples, drawn by hash of their names, in order."""
+    return sorted(sorted(range(len(names)), key=lambda place: derive(0, "gallery", names[place]))[:count])

@@ -1,0 +1,450 @@
+"""Future masks: the class masks of some frames → the masks of the frames after them.
+
+The masks a clip is made of are given (they come with the data) or predicted: `source` names the experiment that has
+segmented the frames, whose predictions then stand for the masks of `unlabeled` videos in training and, with `inputs:
+predicted`, for what a model sees of evaluated ones. Truth is always a given mask. Scores are of the last frame alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor, nn
+
+from framecast.config import Closed, Fraction, Positive
+from framecast.mask_pictures import column, overlay, painted, row
+from framecast.ops.mask_loss import chunked_cross_entropy
+from framecast.ops.masks import confusion_counts, iou_of, recoloured, resized, soft_iou
+from framecast.stores import Stores
+from framecast.stores.frames import Frames
+from framecast.stores.masks import Masks, PredictedMasks
+from framecast.tasks import _masks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from framecast.stores.predictions import Predictions
+
+PICTURES = 32
+"""Videos of a submission that are drawn."""
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Source(Closed):
+    """An experiment whose predicted masks are read."""
+
+    experiment: str
+    """The experiment, of task `segmentation` with `at: null`."""
+    seed: int | None = None
+    """Its seed; null means the same seed as this run."""
+
+
+class Config(Closed):
+    """Clips, where their masks come from, augmentation and the loss."""
+
+    frames: str
+    """Frame set that the masks belong to; pictures show its frames."""
+    view: str
+    """View of that frame set; masks are brought to its size by nearest neighbour."""
+    classes: Annotated[int, Field(ge=2, le=255)] = 49
+    """Classes with the background, which is 0."""
+    given: Positive = 11
+    """Masks a prediction may see."""
+    ahead: Positive = 11
+    """Masks predicted; the last one is scored."""
+    stride: Positive = 1
+    """Frames between the starts of neighbouring training clips. An evaluated video gives one clip, from its first frame
+    on."""
+    source: Source | None = None
+    """Who segments frames into masks."""
+    unlabeled: list[str] = Field(default=[])
+    """Splits that are added to training with the masks that `source` predicts."""
+    inputs: Literal["given", "predicted"] = "given"
+    """Masks that a model sees of evaluated videos: those given with the data, or those that `source` predicts from the
+    frames. Training videos with masks are seen as given."""
+    flip: bool = True
+    """Mirror half of the training clips."""
+    colours: Annotated[int, Field(ge=0)] = 8
+    """Classes come in runs of this many that differ in colour alone; each training clip's colours are exchanged at
+    random, because motion does not depend on them. 0 leaves them."""
+    last_weight: NonNegative = 1.0
+    """Weight of the last frame in the cross-entropy; the others have 1."""
+    overlap: NonNegative = 0.0
+    """Weight of the soft IoU loss of the last frame."""
+    step: Positive | None = None
+    """Masks taken from one pass of the network, which are then fed back until `ahead` are there; null takes all from
+    one pass."""
+    truth_share: Fraction = 1.0
+    """Scheduled sampling, where `step` feeds masks back: share of passes in training that are fed the truth at the end
+    of training. It falls exponentially from 1."""
+
+
+class Inference(Closed):
+    """How masks are drawn from the network's scores."""
+
+    seen_only: bool = True
+    """Classes that are in none of the given masks are not predicted."""
+
+
+def needs(config: dict[str, Any]) -> dict[str, Any]:
+    """What has to be extracted or predicted first."""
+    found: dict[str, Any] = {"frames": [[config["frames"], config["view"]]], "encoders": [], "masks": True}
+    if config["source"] is None:
+        return found
+    predicted = config["inputs"] == "predicted"
+    source = {**config["source"], "train": list(config["unlabeled"]), "select": predicted, "evaluate": predicted}
+    return {**found, "sources": [source]}
+
+
+def samples(config: dict[str, Any]) -> str:
+    """What a scored sample is, where another task may score the same."""
+    return _masks.sample(config["frames"], config["view"], config["given"] + config["ahead"] - 1)
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+class Clips:
+    """Clips of masks of one split.
+
+    Attributes: places, (video number, first frame) of each clip. whole: all clips have their future masks. native: the
+    videos' own sizes, [height, width] each, without repetition.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        frames: Frames,
+        seen: list[Masks | PredictedMasks],
+        truth: list[Masks | PredictedMasks],
+        video_ids: list[str],
+        units: list[str],
+        stride: int | None,
+        native: list[tuple[int, int]],
+    ) -> None:
+        """
+        Args:
+            seen, truth: For each video, where its given masks and its future masks are read; a truth that lacks the
+                video makes clips without a future.
+            stride: Frames between the starts of clips; null for one clip a video.
+        """
+        self.config, self.frames, self.seen, self.truth = config, frames, seen, truth
+        self.video_ids, self.units, self.native = video_ids, units, native
+        self.size = frames.shape[:2]
+        self.whole = all(video_id in store for video_id, store in zip(video_ids, truth, strict=True))
+        length = config["given"] + (config["ahead"] if self.whole else 0)
+        counts = [store.count(video_id) for video_id, store in zip(video_ids, seen, strict=True)]
+        self.places = [
+            (video, first)
+            for video, count in enumerate(counts)
+            for first in (range(0, count - length + 1, stride) if stride else range(1 if count >= length else 0))
+        ]
+        self.short = [name for name, count in zip(video_ids, counts, strict=True) if count < length]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {key: value[0] for key, value in self.__getitems__([index]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
+        """given uint8 [B, T, H, W]; ahead uint8 [B, T', H, W] where there is a future; sample_id, unit: lists of B."""
+        places = [self.places[index] for index in indices]
+        config = self.config
+        batch: dict[str, Any] = {
+            "given": torch.stack([self._read(self.seen, *place, config["given"]) for place in places]),
+            "sample_id": [self.name(place) for place in places],
+            "unit": [self.units[video] for video, _ in places],
+        }
+        if self.whole:
+            later = [(video, first + config["given"]) for video, first in places]
+            batch["ahead"] = torch.stack([self._read(self.truth, *place, config["ahead"]) for place in later])
+        return batch
+
+    def name(self, place: tuple[int, int]) -> str:
+        """`<video id>#<number of the last frame predicted>`."""
+        return _masks.name(self.video_ids[place[0]], place[1] + self.config["given"] + self.config["ahead"] - 1)
+
+    def last_given(self, sample_id: str) -> np.ndarray:
+        """The frame whose mask is the last one given, uint8 [H, W, 3]."""
+        video_id, number = _masks.parsed(sample_id)
+        return self.frames.read(video_id, [number - self.config["ahead"]])[0]
+
+    def _read(self, stores: list[Masks | PredictedMasks], video: int, first: int, count: int) -> Tensor:
+        masks = stores[video].read(self.video_ids[video], first, count)
+        _masks.check_classes(masks, self.config["classes"], f"the mask of video {self.video_ids[video]!r}")
+        return resized(torch.from_numpy(masks), *self.size)
+
+
+def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
+    """All clips of a split; in training also those of the `unlabeled` splits.
+
+    Raises:
+        ValueError: no video is long enough, or training videos have no masks.
+    """
+    frames, given = Frames(stores.frames[config["frames"]], config["view"]), Masks(stores.masks)
+    table = stores.split(split)
+    video_ids, units = table["video_id"].tolist(), table["unit"].astype(str).tolist()
+    if split == "train":
+        video_ids, units = _masks.labelled_only(video_ids, units, given, split)
+    predicted = config["inputs"] == "predicted" and split != "train"
+    if not predicted and not all(video_id in given for video_id in video_ids):
+        raise ValueError(
+            f"split {split!r} holds videos without masks, and inputs is 'given'; set inputs: predicted and name a "
+            "source"
+        )
+    seen: list[Masks | PredictedMasks] = [_predicted(config, stores, split) if predicted else given] * len(video_ids)
+    truth: list[Masks | PredictedMasks] = [given] * len(video_ids)
+    if split == "train":
+        for other in config["unlabeled"]:
+            more = stores.split(other)
+            labels = _predicted(config, stores, other)
+            video_ids, units = video_ids + more["video_id"].tolist(), units + more["unit"].astype(str).tolist()
+            seen, truth = ([*group, *[labels] * len(more)] for group in (seen, truth))
+    _masks.check_lengths(frames, given, video_ids, config["frames"])
+    native = sorted({(int(height), int(width)) for height, width in zip(table["height"], table["width"], strict=True)})
+    stride = config["stride"] if split == "train" else None
+    clips = Clips(config, frames, seen, truth, video_ids, units, stride, native)
+    _check_length(clips, split)
+    return clips
+
+
+def _predicted(config: dict[str, Any], stores: Stores, split: str) -> PredictedMasks:
+    return PredictedMasks(stores.predictions[config["source"]["experiment"]][split])
+
+
+def _check_length(clips: Clips, split: str) -> None:
+    config = clips.config
+    if not len(clips):
+        longest = max(store.count(name) for name, store in zip(clips.video_ids, clips.seen, strict=True))
+        wanted = config["given"] + (config["ahead"] if clips.whole else 0)
+        raise ValueError(
+            f"split {split!r}: the task's given = {config['given']} and ahead = {config['ahead']} need {wanted} "
+            f"frames, and the longest video has {longest}"
+        )
+    if clips.short:
+        _masks.log.warning(
+            "split %s: %d of %d videos are too short for a clip and give no sample (%s)",
+            split, len(clips.short), len(clips.video_ids), ", ".join(clips.short[:5]),
+        )  # fmt: skip
+
+
+def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
+    """What the network's shape depends on, and how much there is to learn from."""
+    return {"size": list(dataset.size), "clips": len(dataset), "videos": len(dataset.video_ids)}
+
+
+# --- network ---------------------------------------------------------------------------------------------------------
+
+
+class FutureMasks(nn.Module):
+    """A model that is asked again with its own masks until all frames are there.
+
+    The model sees `given` masks and scores the classes of the `step` ones after them.
+    """
+
+    def __init__(self, core: nn.Module, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.core: Any = core
+        self.config = config
+        self.step = config["step"] or config["ahead"]
+        self.passes = -(-config["ahead"] // self.step)
+
+    def roll_out(self, given: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Masks uint8 [B, T', H, W], and the scores of the last one [B, K, H, W].
+
+        allowed: bool [B, K], classes that may be predicted.
+        """
+        history, found = given, []
+        for _ in range(self.passes):
+            logits = self.core(history)  # [B, step, K, H, W]
+            if allowed is not None:
+                logits = logits.masked_fill(~allowed[:, None, :, None, None], float("-inf"))
+            found.append(logits.argmax(2).byte())
+            history = torch.cat([history, found[-1]], 1)[:, -given.shape[1] :]
+        masks = torch.cat(found, 1)[:, : self.config["ahead"]]
+        return masks, logits[:, (self.config["ahead"] - 1) % self.step]
+
+
+def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> FutureMasks:
+    """The network for masks of the view's size."""
+    height, width = facts["size"]
+    ahead = config["step"] or config["ahead"]
+    shape = {"classes": config["classes"], "given": config["given"], "ahead": ahead, "height": height, "width": width}
+    return FutureMasks(core(**shape), config)
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+def loss(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    """Cross-entropy over all frames, plus `overlap` times the soft IoU loss of the last frame."""
+    config = module.config
+    clip = augmented(torch.cat([batch["given"], batch["ahead"]], 1), config, generator)  # [B, T + T', H, W]
+    errors, weights, start, history = [], [], config["given"], clip[:, : config["given"]]
+    parts: dict[str, Tensor] = {}
+    while start < clip.shape[1]:
+        end = min(start + module.step, clip.shape[1])
+        features = module.core.features(history)[:, : end - start]  # [B, step, S, H, W]
+        weight = torch.ones(end - start, device=clip.device)
+        if end == clip.shape[1]:
+            weight[-1] = config["last_weight"]
+        truth, last = clip[:, start:end], history[:, -1]
+        errors.append(_cross_entropy(module.core, features, truth, last, weight) * weight.sum())
+        weights.append(weight.sum())
+        if end == clip.shape[1] and config["overlap"]:
+            parts["overlap"] = soft_iou(module.core.logits(features[:, -1], last), truth[:, -1]).mean()
+        history = _fed_back(module, history, features, truth, generator, progress) if end < clip.shape[1] else history
+        start = end
+    error = torch.stack(errors).sum() / torch.stack(weights).sum()
+    return {"loss": error + config["overlap"] * parts.get("overlap", 0.0), "cross_entropy": error, **parts}
+
+
+def augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) -> Tensor:
+    """Clips [B, T, H, W], half of them mirrored, each in colours of its own."""
+    if config["flip"]:
+        mirrored = torch.rand(len(clip), generator=generator, device=clip.device) < 0.5
+        clip = torch.where(mirrored[:, None, None, None], clip.flip(-1), clip)
+    if config["colours"]:
+        draws = torch.rand(len(clip), config["colours"], generator=generator, device=clip.device)
+        clip = recoloured(clip, draws.argsort(1))
+    return clip
+
+
+def _cross_entropy(core: Any, features: Tensor, truth: Tensor, last: Tensor, weight: Tensor) -> Tensor:
+    """Mean over samples and frames, frames weighted; scores of one frame at a time are held in memory."""
+    total = features.new_zeros(())
+    for frame in range(features.shape[1]):
+        scores = functools.partial(core.logits, last=last)
+        error = chunked_cross_entropy(features[:, frame], truth[:, frame], scores)
+        total = total + weight[frame] * error
+    return total / weight.sum()
+
+
+def _fed_back(
+    module: FutureMasks, history: Tensor, features: Tensor, truth: Tensor, generator: torch.Generator, progress: float
+) -> Tensor:
+    """The next pass's masks: the truth, or for some samples the network's own (scheduled sampling)."""
+    share = module.config["truth_share"] ** progress if module.config["truth_share"] else float(progress == 0)
+    with torch.no_grad():
+        own = torch.stack(
+            [module.core.logits(features[:, frame], history[:, -1]).argmax(1) for frame in range(features.shape[1])], 1
+        )
+    true = torch.rand(len(truth), generator=generator, device=truth.device) < share
+    fed = torch.where(true[:, None, None, None], truth, own.byte())
+    return torch.cat([history, fed], 1)[:, -history.shape[1] :]
+
+
+@torch.no_grad()
+def monitor(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+    """iou of the last frame of the roll-out and its cross-entropy, one a sample; counts of pixels for `summarise`."""
+    masks, scores = module.roll_out(batch["given"])
+    shared, union = confusion_counts(masks[:, -1], batch["ahead"][:, -1], module.config["classes"])
+    error = nn.functional.cross_entropy(scores.float(), batch["ahead"][:, -1].long(), reduction="none").mean((1, 2))
+    return {"cross_entropy": error, "iou": iou_of(shared, union), "shared": shared, "union": union}
+
+
+def summarise(totals: dict[str, Tensor]) -> dict[str, float]:
+    """iou_corpus: mean over classes of the IoU of all last frames counted together."""
+    return _masks.corpus(totals)
+
+
+# --- prediction ------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def predict(
+    module: FutureMasks, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
+) -> dict[str, Tensor]:
+    """mask: the likeliest classes of the frames ahead, uint8 [B, T', H, W]."""
+    allowed = seen(batch["given"], module.config["classes"]) if inference["seen_only"] else None
+    return {"mask": module.roll_out(batch["given"], allowed)[0]}
+
+
+def seen(masks: Tensor, classes: int) -> Tensor:
+    """Classes that occur, background always: masks [B, ...] → bool [B, K]."""
+    found = torch.zeros(len(masks), classes, dtype=torch.bool, device=masks.device)
+    found.scatter_(1, masks.flatten(1).long(), True)
+    found[:, 0] = True
+    return found
+
+
+def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """iou, iou_objects and the pixel counts of iou_corpus of the last frame.
+
+    Raises:
+        ValueError: the split has videos without masks.
+    """
+    if not dataset.whole:
+        raise ValueError(_masks.UNSCORED)
+    truth = _truth(dataset, predictions.sample_ids)
+    found = predictions.arrays["mask"][:, -1]
+    rows = _masks.rows(predictions.sample_ids, predictions.units, found, truth, config["classes"])
+    return rows, {"clips": len(truth), "size": list(dataset.size)}
+
+
+def _truth(dataset: Clips, sample_ids: Sequence[str]) -> np.ndarray:
+    """Last true masks of samples, uint8 [B, H, W]."""
+    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
+    return np.stack([dataset[places[name]]["ahead"][-1].numpy() for name in sample_ids])
+
+
+def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:
+    """Up to eight columns: last mask given, the true last mask where there is one, the predicted one."""
+    found = predictions["mask"].byte().numpy()[:, -1]
+    classes = 49 if found.max(initial=0) < 49 else 256
+    lines = [batch["given"][:, -1].numpy(), *([batch["ahead"][:, -1].numpy()] if "ahead" in batch else []), found]
+    return column([row([painted(masks[place], classes) for place in range(min(8, len(found)))]) for masks in lines])
+
+
+def gallery(
+    config: dict[str, Any], dataset: Clips, predictions: dict[str, Predictions], count: int
+) -> tuple[list[str], list[list[np.ndarray]]]:
+    """Headings and rows of pictures: the last frame given, the last true mask over it, each experiment's last mask.
+
+    predictions: heading → predictions of the same samples.
+    """
+    names = next(iter(predictions.values())).sample_ids
+    chosen = _masks.drawn(names, count)
+    truth = _truth(dataset, [names[place] for place in chosen])
+    rows = []
+    for place, true in zip(chosen, truth, strict=True):
+        frame = dataset.last_given(names[place])
+        found = [one.arrays["mask"][place] for one in predictions.values()]
+        masks = [true, *(mask[-1] if mask.ndim == 3 else mask for mask in found)]
+        rows.append([frame, *(overlay(frame, mask, config["classes"]) for mask in masks)])
+    return ["last frame given", "truth", *predictions], rows
+
+
+# --- submission ------------------------------------------------------------------------------------------------------
+
+
+def submit(config: dict[str, Any], predictions: Predictions, dataset: Clips, out: Path) -> None:
+    """Write what is handed in: masks.npy, videos.csv, pictures/.
+
+    masks.npy: uint8 [videos, H, W], the last mask of each video, in order of the video ids, at the videos' own size (at
+    the view's where sizes differ). videos.csv: row, video_id. pictures: for up to `PICTURES` videos the last frame
+    given, the prediction, and the prediction over the frame, in fixed colours.
+    """
+    order = sorted(range(len(predictions.sample_ids)), key=lambda place: predictions.sample_ids[place])
+    names = [predictions.sample_ids[place] for place in order]
+    masks = torch.from_numpy(predictions.arrays["mask"][:, -1][np.array(order)])
+    size = dataset.native[0] if len(dataset.native) == 1 else dataset.size
+    np.save(out / "masks.npy", resized(masks, *size).numpy())
+    with open(out / "videos.csv", "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(["row", "video_id"])
+        writer.writerows((place, _masks.parsed(name)[0]) for place, name in enumerate(names))
+    (out / "pictures").mkdir()
+    for place in _masks.drawn(names, PICTURES):
+        frame, mask = dataset.last_given(names[place]), masks[place].numpy()  # both at the view's size
+        cells = [frame, painted(mask, config["classes"]), overlay(frame, mask, config["classes"])]
+        Image.fromarray(row(cells)).save(out / "pictures" / f"{place:05d}.png")
