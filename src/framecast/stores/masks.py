@@ -51,7 +51,6 @@ class MaskWriter:
 class Masks:
     """The mask files of a data set, or folders with a `masks.h5`, as one; opened when first read, in each process.
 
-    paths: files, or the embedded world's folders, which hold a masks.h5 each.
     Attributes: places, video id → (file number, first row, frames).
     """
 
