@@ -158,7 +158,9 @@ class SubfolderSplit(Closed):
     kind: Literal["subfolders"]
     """`subfolders`: the first folder of the video id names the split."""
     folders: dict[Name, str]
-    """Split to folder, for example `{train: train, select: val, test: test}`."""
+    """Split to folder, for example `{train: train, select: val, test: test}`. Splits that name one folder share its
+    videos evenly, by hash of the recording: `{train: train, select: val, test: val}` where there is one validation
+    set."""
 
 
 class ListSplit(Closed):
@@ -167,7 +169,8 @@ class ListSplit(Closed):
     kind: Literal["lists"]
     """`lists`: official lists."""
     files: dict[Name, str]
-    """Split to text file; a line holds a video id, and may hold a class number after a blank."""
+    """Split to text file; a line holds a video id, and may hold a class number after a blank. Splits that name one file
+    share its videos evenly, by hash of the recording."""
 
 
 KINDS: dict[str, dict[str, type[BaseModel]]] = {
