@@ -44,18 +44,27 @@ def _parser() -> argparse.ArgumentParser:
     world.add_argument("--seed", type=int, help="another seed than the config's")
     world.add_argument("--size", type=_size, metavar="HEIGHTxWIDTH", help="another size than the config's, pixels")
     world.add_argument(
-        "--layout", choices=["plain", "frame_folders"], default="plain",
+        "--layout", choices=["plain", *SHARES], default="plain",
         help="plain: videos with labels, states and masks (default); frame_folders: train, val, unlabeled and hidden "
-        "with 22 (hidden: 11) pictures a video, and masks in train and val",
+        "with 22 (hidden: 11) pictures a video, and masks in train and val; ssv2: numbered videos with the json files "
+        "of Something-Something V2",
     )  # fmt: skip
     world.add_argument(
         "--shares", nargs="+", type=_share, metavar="FOLDER=SHARE", default=None,
-        help="of frame_folders: shares of the videos (default train=.35 val=.25 unlabeled=.25 hidden=.15)",
+        help="of frame_folders and ssv2: shares of the videos (default train=.35 val=.25 unlabeled=.25 hidden=.15; "
+        "train=.7 validation=.2 test=.1)",
     )  # fmt: skip
     world.add_argument(
         "--truth", type=Path, help="of frame_folders: .npy file for the masks of the hidden videos' 22nd frames"
     )
     world.set_defaults(command=_world)
+
+    chosen = commands.add_parser("filter", help="count the clips of tasks in json files of Something-Something V2")
+    chosen.add_argument("files", type=Path, nargs="+", help="train.json, validation.json, …")
+    chosen.add_argument("--labels", type=Path, help="labels.json, to be checked")
+    chosen.add_argument("--config", type=Path, help="config file with `task_lists` (default: the embedded one)")
+    chosen.add_argument("--tasks", default="brief", help="entry of `task_lists` (default brief)")
+    chosen.set_defaults(command=_filter)
 
     export = commands.add_parser("export", help="write a frame store as folders of PNG files")
     export.add_argument("frames", type=Path, nargs="+", help="bucket folders below results/data/DATA/frames/FRAME_SET")
@@ -121,7 +130,10 @@ def _make_folder(path: Path) -> None:
         raise PermissionError(f"--out {str(path)!r}: this folder may not be written to; give another one")
 
 
-SHARES = {"train": 0.35, "val": 0.25, "unlabeled": 0.25, "hidden": 0.15}
+SHARES = {
+    "frame_folders": {"train": 0.35, "val": 0.25, "unlabeled": 0.25, "hidden": 0.15},
+    "ssv2": {"train": 0.7, "validation": 0.2, "test": 0.1},
+}
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -139,17 +151,25 @@ def _share(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: give a folder and its part: train=.35") from None
 
 
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "config.yaml"
+
+
 def _world(options: argparse.Namespace) -> int:
     from framecast import shapes
 
     source = _world_source(options)
-    if options.layout == "frame_folders":
-        shares = SHARES if options.shares is None else dict(options.shares)
-        counts = shapes.write_frame_folders(source, shares, options.out, options.truth)
+    if options.truth is not None and options.layout != "frame_folders":
+        raise ValueError("--truth belongs to --layout frame_folders")
+    if options.layout in SHARES:
+        shares = SHARES[options.layout] if options.shares is None else dict(options.shares)
+        if options.layout == "ssv2":
+            counts = shapes.write_ssv2(source, shares, options.out)
+        else:
+            counts = shapes.write_frame_folders(source, shares, options.out, options.truth)
         print(f"{', '.join(f'{count} {name}' for name, count in counts.items())} videos in {options.out}")
         return 0
-    if options.shares is not None or options.truth is not None:
-        raise ValueError("--shares and --truth belong to --layout frame_folders")
+    if options.shares is not None:
+        raise ValueError("--shares belongs to --layout frame_folders and --layout ssv2")
     shapes.write_folder(source, options.out)
     print(f"{source['videos']} videos with labels in {options.out}")
     return 0
@@ -160,8 +180,7 @@ def _world_source(options: argparse.Namespace) -> dict[str, Any]:
     from framecast.config import Config, WorldSource
     from framecast.validation import known, parse
 
-    path = options.config or Path(__file__).resolve().parents[2] / "config" / "config.yaml"
-    config = parse(Config, _merged([path]))
+    config = parse(Config, _merged([options.config or CONFIG]))
     known("data", options.data, config.data, "--data")
     source = config.data[options.data].source.model_dump(mode="json")
     if source["kind"] != "world":
@@ -170,7 +189,24 @@ def _world_source(options: argparse.Namespace) -> dict[str, Any]:
         source["seed"] = options.seed
     if options.size is not None:
         source["height"], source["width"] = options.size
-    return parse(WorldSource, source, f"--data {options.data}").model_dump(mode="json")
+    source = parse(WorldSource, source, f"--data {options.data}").model_dump(mode="json")
+    if source["tasks"] is not None:
+        from framecast.plan import task_list
+
+        source["tasks"] = task_list(config, source["tasks"], f"data.{options.data}.source.tasks")
+    return source
+
+
+def _filter(options: argparse.Namespace) -> int:
+    from framecast.annotations.ssv2_selection import counts
+    from framecast.config import Config
+    from framecast.plan import task_list
+    from framecast.validation import parse
+
+    tasks = task_list(parse(Config, _merged([options.config or CONFIG])), options.tasks, "--tasks")
+    for file in options.files:
+        print(counts(file, tasks, options.labels))
+    return 0
 
 
 def _export(options: argparse.Namespace) -> int:
