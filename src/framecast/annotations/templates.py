@@ -194,6 +194,7 @@ def bare(template: str) -> str:
     return template.replace("[", "").replace("]", "")
 
 
+@functools.lru_cache(maxsize=4096)
 def number_of(template: str) -> int | None:
     """The number (0 … 173) of a template in any of its published forms, or None where it is none of the 174.
 
