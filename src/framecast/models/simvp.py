@@ -24,6 +24,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
+from framecast.ops.layout import fast_layout
 
 COPY = 5.0
 """Logit that the last mask's class starts with when the network is residual, over 0 of the others."""
@@ -218,11 +219,6 @@ class Translator(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.enc(fast_layout(latents.flatten(1, 2))).unflatten(1, latents.shape[1:3])
-
-
-def fast_layout(x: Tensor) -> Tensor:
-    """[N, C, H, W] with channels last in memory on a CPU, where all that follows is then a fifth faster (measured)."""
-    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
 def _zero_bias(conv: nn.Conv2d) -> None:
