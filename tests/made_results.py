@@ -1,14 +1,15 @@
-"""Results as the workflow leaves them, made up: seven experiments, two gaps, three seeds, 24 videos."""
+"""Results as the workflow leaves them, made up: seven experiments, two gaps, three seeds, 24 videos; and masks."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from framecast import statistics
+from framecast import metrics, statistics
 from framecast.summary import DataFiles, Gallery, ReportInputs
 
 MODELS = {  # squared error relative to copying
@@ -19,6 +20,9 @@ TITLES = {
     "gru": "GRU", "gru_1024": "GRU-1024", "tmdn": "TMDN",
 }  # fmt: skip
 TRIVIAL = ("copy_last", "mean", "linear")
+MASKS = {"copy_mask": 0.3, "unet": 0.12, "simvp": 0.07}  # share of wrong pixels
+MASK_TITLES = {"copy_mask": "Copy the last mask", "unet": "U-Net", "simvp": "SimVP"}
+MASK_VIDEOS, MASK_SEEDS, CLASSES = 12, 2, 6
 SELECT = "select"
 
 
@@ -33,12 +37,16 @@ def make(
             titles[experiment] = f"{TITLES[model]}, +{gap}"
             for seed in range(1 if model in TRIVIAL else seeds):
                 run = folder / "runs" / experiment / f"seed_{seed}"
-                _run(run, experiment, model, gap, seed)
+                task = {"name": "embedding", "gap": gap, "history": 30, "encoder": "tiny"}
+                _run(run, experiment, model, task, seed, 0.0 if model in TRIVIAL else factor * 0.02 * gap**0.7)
                 _scores(run / "scores", experiment, model, factor, gap, seed, videos, windows)
                 runs.append(run)
                 scores.append(run / "scores" / "test.csv")
+    mask_runs = _masks(folder)
+    mask_scores = [run / "scores" / "test.csv" for run in mask_runs]
+    runs, scores, titles = runs + mask_runs, scores + mask_scores, titles | MASK_TITLES
     return ReportInputs(
-        comparisons=_comparisons(folder, scores, gaps),
+        comparisons=[*_comparisons(folder, scores, gaps), _mask_comparison(folder, mask_scores)],
         scores=scores,
         runs=runs,
         data={"world": _data(folder / "data" / "world", videos)},
@@ -50,13 +58,13 @@ def make(
     )
 
 
-def _run(folder: Path, experiment: str, model: str, gap: int, seed: int) -> None:
-    trained = model not in TRIVIAL
+def _run(folder: Path, experiment: str, model: str, task: dict[str, Any], seed: int, floor: float) -> None:
+    """A run whose error on the select split goes down to `floor`; a floor of 0: nothing to train."""
+    trained = floor > 0
     folder.mkdir(parents=True)
-    rng = np.random.default_rng([seed, gap, len(model)])
+    rng = np.random.default_rng([seed, len(experiment), len(model)])
     steps = np.arange(0, 2001, 100)
     if trained:
-        floor = MODELS[model] * 0.02 * gap**0.7
         select = floor * (1 + 1.2 * np.exp(-steps / 350) + rng.normal(0, 0.02, len(steps)) + (steps / 9000) ** 2)
         rows = [(int(s), split, "mse", float(v * f), 1e-3) for split, f in ((SELECT, 1), ("train", 0.9))
                 for s, v in zip(steps, select, strict=True)]  # fmt: skip
@@ -67,8 +75,7 @@ def _run(folder: Path, experiment: str, model: str, gap: int, seed: int) -> None
     record = {
         "spec": {
             "experiment": experiment, "data": "world", "select": SELECT,
-            "task": {"name": "embedding", "gap": gap, "history": 30, "encoder": "tiny"},
-            "model": {"name": model}, "budget": {"steps": 2000 if trained else 0}, "init": None,
+            "task": task, "model": {"name": model}, "budget": {"steps": 2000 if trained else 0}, "init": None,
         },
         "seed": seed, "identity": "8f3a" * 16, "parameters": 1_842_176 if trained else 0,
         "steps": 2000 if trained else 0,
@@ -110,6 +117,51 @@ def _scores(
     pd.concat(parts)[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
     facts = {"gallery": f"g{gap}", "provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}
     (folder / "test.json").write_text(json.dumps(facts))
+
+
+def _masks(folder: Path) -> list[Path]:
+    """Runs and scores of the task with masks: one sample a video."""
+    world = np.random.default_rng(5)
+    truth = _blocks(world.integers(0, CLASSES, (MASK_VIDEOS, 4, 6)), world.random((MASK_VIDEOS, 4, 6)) < 0.5)
+    runs = []
+    for model, share in MASKS.items():
+        for seed in range(1 if model == "copy_mask" else MASK_SEEDS):
+            run = folder / "runs" / model / f"seed_{seed}"
+            _run(run, model, model, {"name": "masks", "history": 11}, seed, 0.0 if model == "copy_mask" else share)
+            rng = np.random.default_rng([len(model), seed])
+            wrong = rng.random(truth.shape) < share * rng.lognormal(0, 0.3, (MASK_VIDEOS, 1, 1))
+            guess = np.where(wrong, rng.integers(0, CLASSES, truth.shape), truth)
+            _mask_scores(run / "scores", model, seed, guess, truth)
+            runs.append(run)
+    return runs
+
+
+def _blocks(classes: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Masks of squares, 8 pixels a side; [B, rows, columns] twice → [B, H, W]."""
+    return np.where(background, 0, classes).repeat(8, axis=1).repeat(8, axis=2)
+
+
+def _mask_scores(folder: Path, experiment: str, seed: int, guess: np.ndarray, truth: np.ndarray) -> None:
+    videos = np.array([f"move/clip_{index:03d}.mp4" for index in range(len(truth))])
+    sample, names, values = metrics.corpus_rows("iou_corpus", *metrics.confusions(guess, truth, CLASSES))
+    own = {"iou": metrics.iou(guess, truth, CLASSES), "iou_objects": metrics.iou_objects(guess, truth, CLASSES)}
+    parts = [pd.DataFrame({"unit": videos, "metric": name, "value": value}) for name, value in own.items()]
+    parts.append(pd.DataFrame({"unit": videos[sample], "metric": names, "value": values}))
+    rows = pd.concat(parts).assign(experiment=experiment, data="world", split="test", seed=seed)
+    folder.mkdir()
+    rows.assign(sample_id=rows["unit"] + "#22")[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
+    facts = {"provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}
+    (folder / "test.json").write_text(json.dumps(facts))
+
+
+def _mask_comparison(folder: Path, scores: list[Path]) -> Path:
+    entry = {
+        "title": "SimVP’s masks", "baseline": "copy_mask", "treatments": ["unet", "simvp"], "splits": ["test"],
+        "metrics": ["iou_corpus", "iou", "iou_objects"], "alpha": 0.05, "select": SELECT,
+    }  # fmt: skip
+    path = folder / "comparisons" / "masks.json"
+    statistics.compare_files(path.stem, entry, scores, [one.with_suffix(".json") for one in scores], path)
+    return path
 
 
 def _comparisons(folder: Path, scores: list[Path], gaps: tuple[int, ...]) -> list[Path]:

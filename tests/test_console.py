@@ -66,6 +66,17 @@ def test_markdown_holds_tables_origin_rates_and_probe(results: Path) -> None:
     assert f"| {test['difference']:.4g}{interval}|" in line and f"| {test['wilcoxon_p_holm']:.4g} |" in line
 
 
+def test_a_corpus_metric_has_its_interval_and_no_test(results: Path) -> None:
+    comparison = read_json(results / "comparisons/masks.json")
+    level = next(one for one in comparison["levels"] if (one["experiment"], one["metric"]) == ("simvp", "iou_corpus"))
+    value = "{:.4g} [{:.4g}, {:.4g}]".format(level["value"], level["low"], level["high"])
+    line = row(console.comparisons(results), "SimVP’s masks · split test · iou_corpus (higher is better", "simvp")
+    assert value in line and line.endswith("better (bootstrap interval, no test)")
+    line = row(console.markdown(results), "### SimVP’s masks: Corpus IoU", "simvp")
+    assert value in line and line.endswith("| better (bootstrap interval, no test) |")
+    assert "iou_corpus." not in console.comparisons(results) + console.markdown(results)
+
+
 def test_every_markdown_row_has_as_many_cells_as_its_head(results: Path) -> None:
     for block in console.markdown(results).split("\n\n"):
         rows = [line for line in block.splitlines() if line.startswith("|")]

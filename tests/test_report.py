@@ -6,13 +6,15 @@ import dataclasses
 import html.parser
 import json
 import re
+from pathlib import Path
 
 import made_results
+import pandas as pd
 import pytest
 
 from framecast import page, report, statistics
 from framecast import summary as summary_module
-from framecast.summary import DataFiles, Gallery, ReportInputs, Summary, by_how_much, number, p_value, seeds_text
+from framecast.summary import DataFiles, Gallery, ReportInputs, Run, Summary, by_how_much, number, p_value, seeds_text
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +158,8 @@ def test_a_picture_that_browsers_do_not_show_is_refused(tmp_path):
 
 def test_groups_share_task_and_data_and_their_reference_is_a_trivial_baseline(inputs):
     summary = Summary(inputs)
-    assert [group.title for group in summary.groups] == ["embedding on world"]
-    assert summary.trivial == {f"{name}_gap1" for name in made_results.TRIVIAL}
+    assert [group.title for group in summary.groups] == ["embedding on world", "masks on world"]
+    assert summary.trivial == {"copy_mask", *(f"{name}_gap1" for name in made_results.TRIVIAL)}
     assert summary.reference("tmdn_gap1", "test", "mse") == "copy_last_gap1"
     # Without a comparison that names one, the trivial baseline that is hardest to beat.
     summary.comparisons = []
@@ -165,6 +167,38 @@ def test_groups_share_task_and_data_and_their_reference_is_a_trivial_baseline(in
     assert (
         summary.skill("tmdn_gap1", "test", "cosine") is None and summary.skill("copy_last_gap1", "test", "mse")[0] == 0
     )
+
+
+def runs_of(specs: dict[str, dict]) -> tuple[pd.DataFrame, list[Run]]:
+    """experiment → spec, as scores and runs."""
+    scores = pd.DataFrame({"experiment": list(specs), "data": "world"})
+    return scores, [Run(name, 0, Path(), {"spec": spec}) for name, spec in specs.items()]
+
+
+def test_experiments_of_other_tasks_share_a_group_where_their_specs_name_equal_samples():
+    same = {"samples": "masks 11+11"}
+    specs = {
+        "direct": {"task": {"name": "masks", "history": 11}} | same,
+        "two_stage": {"task": {"name": "frames", "history": 11}} | same,
+        "other": {"task": {"name": "masks", "history": 5}, "samples": "masks 5+11"},
+        "alone": {"task": {"name": "masks", "history": 11}},
+        "alike": {"task": {"history": 11, "name": "masks"}, "samples": None},
+    }
+    groups = summary_module._groups(*runs_of(specs))
+    assert [group.experiments for group in groups] == [["direct", "two_stage"], ["other"], ["alone", "alike"]]
+    assert groups[0].title == "masks on world (history 11)"
+
+
+def test_a_corpus_metric_stands_with_its_interval_and_without_a_test(text, inputs):
+    entry = json.loads(inputs.comparisons[-1].read_text())
+    interval = next(one for one in entry["intervals"] if one["treatment"] == "simvp")
+    words = plain(text)
+    assert "SimVP beats Copy the last mask: " + by_how_much(interval) in words
+    ends = f"[{number(interval['low'], 3)}, {number(interval['high'], 3)}], bootstrap interval over units, no test."
+    assert ends in words and "all samples counted together with 95% bootstrap interval over units" in words
+    assert "Corpus IoU ↑" in words and "Corpus IoU of single samples" not in words
+    own = plain(text[text.rindex("SimVP’s masks</h3>") : text.index('<section id="experiments"')])
+    assert "iou_corpus" not in words and "no test" in own and "median" not in own
 
 
 def test_words():

@@ -97,6 +97,25 @@ def test_lists(tmp_path: Path) -> None:
         assigned(tmp_path, index(["a.mp4", "b.mp4", "c with blanks.mp4"]), rule)
 
 
+@pytest.mark.parametrize("kind", ["subfolders", "lists"])
+def test_splits_that_name_one_set_share_it_recording_by_recording(tmp_path: Path, kind: str) -> None:
+    groups = 30
+    ids = [f"{folder}/v_{folder}_g{group:02d}_c{clip}.avi" for folder in ("train", "val") for group in range(groups)
+           for clip in (1, 2)]  # fmt: skip
+    names = {"train": "train", "select": "val", "test": "val"}
+    if kind == "lists":
+        for folder in ("train", "val"):
+            (tmp_path / f"{folder}.txt").write_text("\n".join(one for one in ids if one.startswith(folder)))
+        names = {split: str(tmp_path / f"{folder}.txt") for split, folder in names.items()}
+    rule = data(splits={"kind": kind, {"lists": "files"}.get(kind, "folders"): names})
+    samples, _ = assigned(tmp_path, index(ids), rule)
+    counts = samples["split"].value_counts().to_dict()
+    assert counts["train"] == 2 * groups and abs(counts["select"] - counts["test"]) < groups
+    assert samples.groupby("group")["split"].nunique().max() == 1
+    again, _ = assigned(tmp_path, index([one for one in ids if "g04" not in one][::-1]), rule)
+    assert again["split"].tolist() == samples.set_index("video_id")["split"].loc[again["video_id"]].tolist()
+
+
 def test_an_empty_split_is_an_error(tmp_path: Path) -> None:
     rule = data(source={"kind": "plain", "path": ".", "label": "none", "group": None})
     with pytest.raises(ValueError, match="holds no video"):

@@ -239,7 +239,7 @@ def test_varying_rate_keeps_the_first_frame_at_or_after_each_tick(tmp_path: Path
 
 
 def test_milliseconds_do_not_lose_frames() -> None:
-    ticks = video._Ticks(30)
+    ticks = video.Ticks(30)
     assert sum(ticks.keeps(round(k / 30, 3)) for k in range(300)) == 300
 
 

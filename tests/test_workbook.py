@@ -115,9 +115,45 @@ def test_verdicts_are_coloured_and_charts_are_native(made, book):
     assert len(book["Tests"].conditional_formatting) and len(book["Summary"].conditional_formatting)
     with zipfile.ZipFile(made[1]) as archive:
         charts = [name for name in archive.namelist() if name.startswith("xl/charts/chart")]
-        assert len(charts) == 8  # four comparisons, two tested mean metrics each
+        # Four comparisons with two tested means each, one with two means and a corpus figure.
+        assert len(charts) == 11
         drawn = archive.read(charts[0]).decode()
     assert "<barChart>" in drawn and "<lineChart>" in drawn and "<errBars>" in drawn
+
+
+def mask_results(made) -> dict:
+    return json.loads(made[0].comparisons[-1].read_text())
+
+
+def test_a_corpus_metric_has_its_value_and_its_bootstrap_interval(made, book):
+    interval, found = mask_results(made)["intervals"][1], table(book["Summary"])
+    assert (interval["treatment"], interval["metric"]) == ("simvp", "iou_corpus")
+    row = found[(found["key"] == "simvp") & (found["metric"] == "Corpus IoU")].iloc[0]
+    assert row["value"] == pytest.approx(interval["treatment_value"]) and row["n (units)"] == 12
+    assert [row["95% low"], row["95% high"]] == pytest.approx(interval["treatment_interval"])
+    row = table(book["Intervals"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
+    assert (row["low"], row["high"]) == pytest.approx((interval["low"], interval["high"]))
+    assert row["verdict"] == "better"
+    row = table(book["Overview"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
+    assert row["remark"] == "bootstrap interval over units, no test" and pd.isna(row["p (Holm)"])
+
+
+def test_parts_of_a_corpus_metric_are_named_nowhere(book):
+    texts = [str(cell.value) for sheet in book.worksheets for row in sheet.iter_rows() for cell in row if cell.value]
+    assert not [text for text in texts if "iou_corpus." in text]
+    assert "Corpus IoU" not in "".join(map(str, table(book["Per sample"]).columns))
+    assert set(table(book["Per unit 3"])["metric"]) == {"IoU of a sample", "IoU of a sample, objects"}
+
+
+def test_bars_of_a_chart_reach_as_far_as_the_interval(made, book):
+    rows = list(book["Charts"].iter_rows(max_col=5, values_only=True))
+    start = next(place for place, row in enumerate(rows) if row[0] == "SimVP’s masks: Corpus IoU on test")
+    name, value, below, above, base = rows[start + 2]
+    level = next(one for one in mask_results(made)["levels"] if one["experiment"] == "simvp")
+    assert (name, value, value - below, value + above) == pytest.approx(
+        ("SimVP", level["value"], level["low"], level["high"])
+    )
+    assert base == pytest.approx(mask_results(made)["levels"][0]["value"])
 
 
 def test_equal_inputs_give_equal_bytes(made, tmp_path):
@@ -129,8 +165,17 @@ def test_many_samples_are_capped_and_the_sheet_says_so(made, tmp_path, monkeypat
     monkeypatch.setattr(workbook, "SAMPLE_ROWS", 10)
     workbook.write(made[0], tmp_path / "few.xlsx")
     sheet = openpyxl.load_workbook(tmp_path / "few.xlsx")["Per sample"]
-    assert sheet.max_row == 12 and "The first 10 of 528 samples" in sheet["A1"].value and ".csv" in sheet["A1"].value
+    assert sheet.max_row == 12 and "The first 10 of 588 samples" in sheet["A1"].value and ".csv" in sheet["A1"].value
     assert not table(sheet)["Squared error, embedding unit²"].isna().any()
+
+
+def test_scores_of_a_corpus_metric_alone_make_no_sheet_of_samples(made, tmp_path):
+    scores = statistics.read_scores([path for path in made[0].scores if "simvp" in str(path)])
+    scores[scores["metric"].str.startswith("iou_corpus")].to_csv(tmp_path / "test.csv", index=False)
+    workbook.write(ReportInputs(scores=[tmp_path / "test.csv"]), tmp_path / "a.xlsx")
+    found = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    assert "Per unit" not in found.sheetnames and found["Per sample"].max_row == 2
+    assert table(found["Summary"])["metric"].tolist() == ["Corpus IoU"]
 
 
 def test_parts_may_be_absent(made, tmp_path):

@@ -25,7 +25,7 @@ def update(data: dict[str, Any], folder: Path) -> dict[int, str]:
         folder: Where the listings of this data set are kept.
     """
     shards: dict[int, list[Entry]] = {}
-    for entry in _limited(_entries(data["source"]), data.get("limit")):
+    for entry in _limited(_entries(data["source"]), data):
         shards.setdefault(bucket_of(entry[0], data["buckets"]), []).append(entry)
     digests = {shard: digest(canonical(entries)) for shard, entries in sorted(shards.items())}
     for shard, entries in shards.items():
@@ -59,19 +59,32 @@ def _entries(source: dict[str, Any]) -> list[Entry]:
         from framecast.shapes import video_ids
 
         return [(name, 0, 0) for name in video_ids(source)]
-    from framecast.listing import list_videos
+    from framecast.listing import list_frame_folders, list_videos
 
-    entries = list_videos(source)
+    if source["kind"] == "frame_folders":
+        entries = list_frame_folders(source)
+        wanted = "no folder below it holds image_*.png"
+        remedy = f"check `path`: a video is a folder such as {next(iter(source['frames']))}/video_00000 in it"
+    else:
+        entries = list_videos(source)
+        wanted = f"no file in it ends in one of {source['suffixes']}"
+        remedy = "check `path`, or add the ending to `suffixes`"
     if not entries:
-        raise FileNotFoundError(
-            f"data source {source['path']!r}: no file in it ends in one of {source['suffixes']}; "
-            "check `path`, or add the ending to `suffixes`"
-        )
+        raise FileNotFoundError(f"data source {source['path']!r}: {wanted}; {remedy}")
     return entries
 
 
-def _limited(entries: list[Entry], limit: int | None) -> list[Entry]:
-    """Light mode: the first `limit` videos by hash of the id, so that a few are a fair sample of all classes."""
+def _limited(entries: list[Entry], data: dict[str, Any]) -> list[Entry]:
+    """Light mode: the first `limit` videos by hash of the id, so that a few are a fair sample of all classes.
+
+    Frame folders have splits of very unequal sizes: as many are taken of each first folder, so that none is empty.
+    """
+    limit = data.get("limit")
     if limit is None or len(entries) <= limit:
         return entries
-    return sorted(sorted(entries, key=lambda entry: derive(0, "light", entry[0]))[:limit])
+    parts: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: derive(0, "light", entry[0])):
+        first = entry[0].partition("/")[0] if data["source"]["kind"] == "frame_folders" else ""
+        parts.setdefault(first, []).append(entry)
+    each = max(1, limit // len(parts))
+    return sorted(entry for part in parts.values() for entry in part[:each])

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from framecast import __version__
 
@@ -36,11 +37,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     index.set_defaults(command=_index)
 
-    world = commands.add_parser("world", help="write the embedded world as a plain folder of videos with labels")
+    world = commands.add_parser("world", help="write the embedded world as videos or as folders of pictures")
     world.add_argument("--out", type=Path, required=True, help="folder to write")
     world.add_argument("--config", type=Path, help="config file (default: the embedded one)")
     world.add_argument("--data", default="world", help="entry of `data` with a world source (default world)")
     world.add_argument("--seed", type=int, help="another seed than the config's")
+    world.add_argument("--size", type=_size, metavar="HEIGHTxWIDTH", help="another size than the config's, pixels")
+    world.add_argument(
+        "--layout", choices=["plain", "frame_folders"], default="plain",
+        help="plain: videos with labels, states and masks (default); frame_folders: train, val, unlabeled and hidden "
+        "with 22 (hidden: 11) pictures a video, and masks in train and val",
+    )  # fmt: skip
+    world.add_argument(
+        "--shares", nargs="+", type=_share, metavar="FOLDER=SHARE", default=None,
+        help="of frame_folders: shares of the videos (default train=.35 val=.25 unlabeled=.25 hidden=.15)",
+    )  # fmt: skip
+    world.add_argument(
+        "--truth", type=Path, help="of frame_folders: .npy file for the masks of the hidden videos' 22nd frames"
+    )
     world.set_defaults(command=_world)
 
     export = commands.add_parser("export", help="write a frame store as folders of PNG files")
@@ -107,9 +121,43 @@ def _make_folder(path: Path) -> None:
         raise PermissionError(f"--out {str(path)!r}: this folder may not be written to; give another one")
 
 
+SHARES = {"train": 0.35, "val": 0.25, "unlabeled": 0.25, "hidden": 0.15}
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height and width, pixels, such as 160x240")
+    return int(height), int(width)
+
+
+def _share(text: str) -> tuple[str, float]:
+    folder, _, share = text.partition("=")
+    try:
+        return folder, float(share)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: give a folder and its part: train=.35") from None
+
+
 def _world(options: argparse.Namespace) -> int:
     from framecast import shapes
-    from framecast.config import Config
+
+    source = _world_source(options)
+    if options.layout == "frame_folders":
+        shares = SHARES if options.shares is None else dict(options.shares)
+        counts = shapes.write_frame_folders(source, shares, options.out, options.truth)
+        print(f"{', '.join(f'{count} {name}' for name, count in counts.items())} videos in {options.out}")
+        return 0
+    if options.shares is not None or options.truth is not None:
+        raise ValueError("--shares and --truth belong to --layout frame_folders")
+    shapes.write_folder(source, options.out)
+    print(f"{source['videos']} videos with labels in {options.out}")
+    return 0
+
+
+def _world_source(options: argparse.Namespace) -> dict[str, Any]:
+    """The config's world with the changes of the command line."""
+    from framecast.config import Config, WorldSource
     from framecast.validation import known, parse
 
     path = options.config or Path(__file__).resolve().parents[2] / "config" / "config.yaml"
@@ -118,9 +166,11 @@ def _world(options: argparse.Namespace) -> int:
     source = config.data[options.data].source.model_dump(mode="json")
     if source["kind"] != "world":
         raise ValueError(f"--data {options.data}: its source is {source['kind']!r}, not 'world'")
-    shapes.write_folder(source if options.seed is None else {**source, "seed": options.seed}, options.out)
-    print(f"{source['videos']} videos with labels in {options.out}")
-    return 0
+    if options.seed is not None:
+        source["seed"] = options.seed
+    if options.size is not None:
+        source["height"], source["width"] = options.size
+    return parse(WorldSource, source, f"--data {options.data}").model_dump(mode="json")
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
@@ -64,12 +64,21 @@ class WorldSource(Closed):
         return self
 
 
+def _not_empty(path: str) -> str:
+    if not path.strip():
+        raise ValueError("the path is empty; give the folder that holds the videos (`.` for the working folder)")
+    return path
+
+
+VideoFolder = Annotated[str, AfterValidator(_not_empty)]
+
+
 class PlainSource(Closed):
     """A folder of videos, with or without class subfolders."""
 
     kind: Literal["plain"]
     """`plain`: a folder of video files, searched recursively."""
-    path: str
+    path: VideoFolder
     """The folder; relative paths start at the working folder."""
     suffixes: list[str] = [
         ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4",
@@ -95,12 +104,34 @@ class PlainSource(Closed):
             raise ValueError(f"{value!r} has no group: put the recording's part in parentheses")
         return value
 
-    @field_validator("path")
-    @classmethod
-    def _not_empty(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("the path is empty; give the folder that holds the videos (`.` for the working folder)")
-        return value
+
+class FrameFolderSource(Closed):
+    """Videos as folders of numbered pictures, `train/video_00000/image_0.png …`, with class masks in `mask.npy`."""
+
+    kind: Literal["frame_folders"]
+    """`frame_folders`: every folder that holds `image_*.png` is a video."""
+    path: VideoFolder
+    """The folder; relative paths start at the working folder. A video's id is its folder's path below it."""
+    frames: Annotated[dict[str, Positive], Field(min_length=1)]
+    """First folder below `path` to the number of frames that each video in it must have, for example
+    `{train: 22, val: 22, unlabeled: 22, hidden: 11}`. Videos in other folders, or with other numbers, are rejected."""
+    labelled: list[str] = []
+    """First folders whose videos must have a `mask.npy`: uint8 [frames, height, width]. In other folders it is not
+    read."""
+    classes: Annotated[int, Field(ge=2, le=256)] = 49
+    """Values that a mask may hold, 0 (background) to `classes` − 1; a video with another value is rejected."""
+    fps: Annotated[float, Field(gt=0)]
+    """Frames per second: pictures say nothing of time, timestamps are counted off with it."""
+
+    @model_validator(mode="after")
+    def _folders(self) -> FrameFolderSource:
+        for folder in self.frames:
+            if not folder or "/" in folder:
+                raise ValueError(f"frames has {folder!r}: needs the name of one folder below `path`, without `/`")
+        for folder in self.labelled:
+            if folder not in self.frames:
+                raise ValueError(f"labelled has {folder!r}: needs one of the folders of `frames`: {list(self.frames)}")
+        return self
 
 
 class RandomSplit(Closed):
@@ -127,7 +158,9 @@ class SubfolderSplit(Closed):
     kind: Literal["subfolders"]
     """`subfolders`: the first folder of the video id names the split."""
     folders: dict[Name, str]
-    """Split to folder, for example `{train: train, select: val, test: test}`."""
+    """Split to folder, for example `{train: train, select: val, test: test}`. Splits that name one folder share its
+    videos evenly, by hash of the recording: `{train: train, select: val, test: val}` where there is one validation
+    set."""
 
 
 class ListSplit(Closed):
@@ -136,11 +169,12 @@ class ListSplit(Closed):
     kind: Literal["lists"]
     """`lists`: official lists."""
     files: dict[Name, str]
-    """Split to text file; a line holds a video id, and may hold a class number after a blank."""
+    """Split to text file; a line holds a video id, and may hold a class number after a blank. Splits that name one file
+    share its videos evenly, by hash of the recording."""
 
 
 KINDS: dict[str, dict[str, type[BaseModel]]] = {
-    "source": {"world": WorldSource, "plain": PlainSource},
+    "source": {"world": WorldSource, "plain": PlainSource, "frame_folders": FrameFolderSource},
     "splits": {"random": RandomSplit, "subfolders": SubfolderSplit, "lists": ListSplit},
 }
 
@@ -156,7 +190,7 @@ def _of_its_kind(value: Any, kinds: dict[str, type[BaseModel]]) -> Any:
 class Data(Closed):
     """A set of videos: where it comes from, how it is cut into shards and splits."""
 
-    source: Annotated[WorldSource | PlainSource, Field(discriminator="kind")]
+    source: Annotated[WorldSource | PlainSource | FrameFolderSource, Field(discriminator="kind")]
     """Where the videos come from."""
     buckets: Annotated[int, Field(ge=1, le=4096)] = 16
     """Number of shards. A video's shard is a hash of its id, so a new video touches one shard. Changing it rebuilds
@@ -187,6 +221,17 @@ class Data(Closed):
         for split in ["train", self.select, *self.evaluate, *self.hidden]:
             if split not in names:
                 raise ValueError(f"there is no split {split!r}: the splits are {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _known_folders(self) -> Data:
+        if isinstance(self.source, FrameFolderSource) and isinstance(self.splits, SubfolderSplit):
+            for split, folder in self.splits.folders.items():
+                if folder not in self.source.frames:
+                    raise ValueError(
+                        f"splits.folders.{split} is {folder!r}; the folders of source.frames are "
+                        f"{list(self.source.frames)}"
+                    )
         return self
 
     def split_names(self) -> list[str]:
@@ -363,7 +408,8 @@ class Light(Closed):
     """A quick pass through everything: few videos, few steps."""
 
     videos: Positive = 48
-    """At most this many videos of each data set (the first by hash of the id)."""
+    """At most this many videos of each data set (the first by hash of the id; of frame folders, as many of each first
+    folder)."""
     steps: Positive = 20
     """At most this many optimiser steps of each budget and sweep trial."""
 

@@ -22,8 +22,8 @@ from framecast.validation import parse
 WIDTH = 118
 ORDER: list[type[BaseModel]] = [
     config.Config, config.Run, config.Light, config.Settings, config.Data, config.WorldSource, config.PlainSource,
-    config.RandomSplit, config.SubfolderSplit, config.ListSplit, config.FrameSet, config.Encoder, config.Part,
-    config.Budget, config.Sweep, config.Experiment, config.Init, config.Comparison,
+    config.FrameFolderSource, config.RandomSplit, config.SubfolderSplit, config.ListSplit, config.FrameSet,
+    config.Encoder, config.Part, config.Budget, config.Sweep, config.Experiment, config.Init, config.Comparison,
 ]  # fmt: skip
 
 

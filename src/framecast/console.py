@@ -72,7 +72,7 @@ def _markdown_block(comparison: dict[str, Any], split: str, metric: str) -> str:
 
 
 def _markdown_row(level: dict[str, Any], comparison: dict[str, Any], test: dict[str, Any] | None) -> str:
-    cells = [f"`{level['experiment']}`", _number(level["value"]), _number(level["sd_seeds"])]
+    cells = [f"`{level['experiment']}`", _value(level), _number(level["sd_seeds"])]
     if level["experiment"] == comparison["baseline"]:
         return "| " + " | ".join([*cells, "", "", "", "", "baseline"]) + " |"
     if test is None:
@@ -148,19 +148,28 @@ def _block(comparison: dict[str, Any], split: str, metric: str) -> str:
 def _row(
     level: dict[str, Any], comparison: dict[str, Any], tests: dict[str, Any], refused: dict[str, str]
 ) -> tuple[str, ...]:
-    name = level["experiment"]
+    name, value = level["experiment"], _value(level)
     test = tests.get(name)
     if name == comparison["baseline"]:
-        return name, _number(level["value"]), "", "", "baseline"
+        return name, value, "", "", "baseline"
     if test is None:
-        return name, _number(level["value"]), "", "", f"refused: {refused.get(name, 'no scores')}"
-    return name, _number(level["value"]), _number(test["skill"]), _number(test.get("p_holm")), _verdict(test)
+        return name, value, "", "", f"refused: {refused.get(name, 'no scores')}"
+    return name, value, _number(test["skill"]), _number(test.get("p_holm")), _verdict(test)
 
 
 def _verdict(test: dict[str, Any]) -> str:
     word = {"treatment": "better", "baseline": "worse"}.get(test["ahead"] or "", "equal")
     sure = test.get("significant", test.get("excludes_zero"))
-    return word if sure else f"{word}, but not more than chance"
+    how = " (bootstrap interval, no test)" if test["kind"] == "bootstrap" else ""
+    return f"{word}{'' if sure else ', but not more than chance'}{how}"
+
+
+def _value(level: dict[str, Any]) -> str:
+    """The value; of a corpus metric, which has no test beside it, with its bootstrap interval."""
+    value = _number(level["value"])
+    if level["reducer"] != "corpus" or level["low"] is None:
+        return value
+    return f"{value} [{_number(level['low'])}, {_number(level['high'])}]"
 
 
 def _number(value: float | None) -> str:

@@ -1,7 +1,8 @@
-"""Videos → frame store: every view of a frame set from one decode of each video of a bucket.
+"""Videos → frame store: every view of a frame set from one decode of each video of a bucket, be it a file or a folder
+of pictures.
 
 The index has decoded each of these files to its end, in a child process under a time limit, with the decoder that is
-used here. Extraction therefore decodes in its own process: it checks that a file is still the one that was indexed, by
+used here. Extraction therefore decodes in its own process: it checks that a video is still the one that was indexed, by
 its SHA-256, and that it yields the number of frames that the index counted, no more and no fewer. A file that changed
 or vanished since stops the job with what to do; nothing is replaced silently.
 """
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import av
 import pandas as pd
 
-from framecast import __version__, progress, video
+from framecast import __version__, frame_folders, progress, video
 from framecast.files import file_digest, replacing
 from framecast.stores.frames import FrameWriter
 
@@ -33,6 +34,23 @@ class Video(NamedTuple):
     path: str
     digest: str
     frames: int
+    fps: float
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the video is a folder of pictures."""
+        return Path(self.path).is_dir()
+
+    def digest_now(self) -> str:
+        """SHA-256 as in the index. Raises FileNotFoundError where there is nothing any more."""
+        return frame_folders.digest(Path(self.path)) if self.is_folder else file_digest(self.path)
+
+    def decode(self, frame_set: dict[str, Any]) -> Iterator[video.Frame]:
+        """The frames in all views of a frame set, in order."""
+        sizes = {name: (height, width) for name, (height, width) in frame_set["views"].items()}
+        if self.is_folder:
+            return frame_folders.decode(Path(self.path), self.fps, sizes, frame_set["resize"], frame_set["fps"])
+        return video.decode(self.path, sizes, frame_set["resize"], frame_set["fps"])
 
 
 class ChangedVideo(ValueError):
@@ -43,7 +61,7 @@ def extract(index: Path, frame_set: dict[str, Any], out: Path) -> None:
     """Extract the frames of one bucket's videos.
 
     Args:
-        index: The bucket's index, Parquet: video_id, path, status (`rejected` is passed over), frames, digest.
+        index: The bucket's index, Parquet: video_id, path, status (`rejected` is passed over), frames, fps, digest.
         frame_set: An entry of the config's `frame_sets`: fps, resize, views ({name: [height, width]}, pixels).
         out: Folder of the frame store (`framecast.stores.frames`) that is written, whole or not at all. A bucket
             without usable videos gives a store without videos.
@@ -77,7 +95,7 @@ def decoder_versions() -> dict[str, str]:
 
 def _check_unchanged(item: Video) -> None:
     try:
-        found = file_digest(item.path)
+        found = item.digest_now()
     except FileNotFoundError:
         raise ChangedVideo(f"video {item.video_id!r} vanished since it was indexed: {item.path}; run again") from None
     if found != item.digest:
@@ -85,10 +103,9 @@ def _check_unchanged(item: Video) -> None:
 
 
 def _write_frames(item: Video, frame_set: dict[str, Any], writer: FrameWriter) -> None:
-    sizes = {name: (height, width) for name, (height, width) in frame_set["views"].items()}
     decoded = 0
     try:
-        for frame in video.decode(item.path, sizes, frame_set["resize"], frame_set["fps"]):
+        for frame in item.decode(frame_set):
             if frame.index >= item.frames:
                 raise _miscount(item, f"more than {item.frames}")
             writer.append(frame.views, frame.seconds, frame.index)

@@ -59,7 +59,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Mean:
-    """One experiment's mean with its interval, and the mean of each of its seeds."""
+    """One experiment's value with its interval, and the value of each of its seeds."""
 
     label: str
     value: float
@@ -71,7 +71,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Differences:
-    """Treatment minus baseline, one value a unit, with their mean and its interval."""
+    """Treatment minus baseline: one value a unit (none where there is no such), the figure itself and its interval."""
 
     label: str
     values: np.ndarray
@@ -106,7 +106,7 @@ def colours(experiments: Sequence[str], trivial: Sequence[str] | set[str] = ()) 
 
 
 def means(rows: Sequence[Mean], axis: str, baseline: str | None = None, kind: str = "svg") -> bytes:
-    """Means with confidence bars, best at the top as given; a dashed line marks the row labelled `baseline`."""
+    """Values with interval bars, best at the top as given; a dashed line marks the row labelled `baseline`."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _rows_figure(len(rows))
         for place, row in enumerate(rows):
@@ -121,7 +121,7 @@ def means(rows: Sequence[Mean], axis: str, baseline: str | None = None, kind: st
 
 
 def differences(rows: Sequence[Differences], axis: str, better: str, kind: str = "svg") -> bytes:
-    """Paired differences: a dot a unit, the mean with its interval, and which side of zero is the better one."""
+    """Paired differences: a dot a unit, the figure with its interval, and which side of zero is the better one."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _rows_figure(len(rows), extra=0.25)
         draws = rng(0, "figure", "jitter")

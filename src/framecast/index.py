@@ -36,11 +36,11 @@ START_TIMEOUT = 120.0
 
 SCHEMA = pa.schema(
     [
-        ("video_id", pa.string()),  # path below the folder, with suffix
+        ("video_id", pa.string()),  # path below the folder, with suffix where it is a file
         ("path", pa.string()),
         ("status", pa.string()),  # ok | damaged | rejected
         ("reason", pa.string()),  # what the decoder complained of, or why there is no frame; empty for ok
-        ("digest", pa.string()),  # SHA-256 of the file
+        ("digest", pa.string()),  # SHA-256 of the file, or of a frame folder's pictures
         ("container", pa.string()),
         ("codec", pa.string()),
         ("pix_fmt", pa.string()),
@@ -67,15 +67,18 @@ SCHEMA = pa.schema(
 REJECTED = ["path", "reason", "video_id", "bytes"]
 
 
-def index_bucket(root: Path, video_ids: list[str], out: Path, timeout: float) -> None:
+def index_bucket(
+    root: Path, video_ids: list[str], out: Path, timeout: float, rules: dict[str, Any] | None = None
+) -> None:
     """Write one row for every id, in order of the ids, to the Parquet file `out`: the columns of `SCHEMA`.
 
-    root: folder that the ids are relative to. timeout: seconds that reading one file may take.
+    root: folder that the ids are relative to. timeout: seconds that reading one video may take. rules: where videos
+    are folders of pictures, what such a folder must hold (see `framecast.frame_folders.probe`); else empty or None.
     """
     rows = []
     with _Decoder(timeout) as decoder:
         for video_id in track(sorted(video_ids), "index", len(video_ids), "video"):
-            rows.append(_row(root, video_id, decoder))
+            rows.append(_row(root, video_id, decoder, rules))
     _write(pa.Table.from_pylist(rows, SCHEMA), out)
 
 
@@ -135,7 +138,7 @@ def _write(table: pa.Table, path: Path) -> None:
 # --- one file --------------------------------------------------------------------------------------------------------
 
 
-def _row(root: Path, video_id: str, decoder: _Decoder) -> dict[str, Any]:
+def _row(root: Path, video_id: str, decoder: _Decoder, rules: dict[str, Any] | None) -> dict[str, Any]:
     path = os.path.join(root, video_id)
     row: dict[str, Any] = {"video_id": video_id, "path": printable(path), "status": "rejected", "frames": 0, "bytes": 0}
     try:
@@ -143,10 +146,10 @@ def _row(root: Path, video_id: str, decoder: _Decoder) -> dict[str, Any]:
     except OSError as error:
         return {**row, "reason": _unreachable(path, error)}
     row |= {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-    if reason := _unreadable(status):
+    if not rules and (reason := _unreadable(status)):
         return {**row, "reason": reason}
-    answer = decoder.read(path)
-    row["digest"] = answer.get("digest")
+    answer = decoder.read({"folder": path, "video_id": video_id, "rules": rules} if rules else path)
+    row |= {name: answer[name] for name in ("digest", "bytes", "mtime_ns") if name in answer}
     if "reason" in answer:
         return {**row, "reason": answer["reason"]}
     return {**row, **_columns(answer["facts"])}
@@ -174,7 +177,7 @@ def _unreadable(status: os.stat_result) -> str | None:
 
 
 def _columns(facts: dict[str, Any]) -> dict[str, Any]:
-    """The index columns of a file that decodes, from `framecast.video.Probe` as the worker sends it."""
+    """The index columns of a video that decodes, from `framecast.video.Probe` as the worker sends it."""
     same = ("container", "codec", "pix_fmt", "width", "height", "coded_width", "coded_height", "rotation", "vfr")
     numerator, denominator = facts["fps"]
     return {
@@ -205,13 +208,13 @@ class _Decoder:
     ) -> None:
         self._end(kill=kind is not None)
 
-    def read(self, path: str) -> dict[str, Any]:
-        """The worker's answer for one file; where it gives none, `{"reason": …}`."""
+    def read(self, request: str | dict[str, Any]) -> dict[str, Any]:
+        """The worker's answer for one file or frame folder; where it gives none, `{"reason": …}`."""
         if self.process is None:
             self._start()
         answer = b""
         try:
-            answer = self._answer(json.dumps(path).encode() + b"\n", self.timeout)
+            answer = self._answer(json.dumps(request).encode() + b"\n", self.timeout)
         except TimeoutError:
             self._end(kill=True)
             return {"reason": f"decoding took longer than {self.timeout:g} s"}

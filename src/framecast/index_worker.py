@@ -1,8 +1,8 @@
 """The process that reads untrusted video files for `framecast.index`.
 
 A decoder may crash or hang on a damaged file; then this process dies or is killed, and the indexing one goes on with a
-new one. It reads one JSON string a line, a path, from standard input and answers with one JSON object a line:
-`{"digest": …, "facts": {…}}` or `{"digest": …, "reason": …}`.
+new one. It reads one JSON value a line from standard input, the path of a file or the arguments of `read_folder`, and
+answers with one JSON object a line: `{"digest": …, "facts": {…}}` or `{"digest": …, "reason": …}`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import re
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import av
 
-from framecast import video
+from framecast import frame_folders, video
 from framecast.files import file_digest
 
 MEMORY = 8 * 2**30
@@ -57,36 +59,76 @@ def main() -> None:
     av.logging.set_skip_repeated(False)  # it would hold back a message until the next file
     print(json.dumps("ready"), file=answers, flush=True)  # a broken installation must not pass for broken files
     for line in sys.stdin:
-        print(json.dumps(read(json.loads(line))), file=answers, flush=True)
+        request = json.loads(line)
+        answer = read(request) if isinstance(request, str) else read_folder(**request)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 def read(path: str) -> dict[str, Any]:
     """Digest and facts of one file, or the reason why it gives no frame."""
     digest = None
-    messages = _Messages()
-    logger = logging.getLogger("libav")
+    with _messages() as messages:
+        try:
+            digest = file_digest(path)
+            facts = video.probe(path, count=True)
+        except Exception as error:  # whatever a file does to a decoder ends as a row of the rejected table
+            return {"digest": digest, "reason": _usual(error) or _reason(path, error, list(messages))}
+    return {"digest": digest, "facts": _plain(facts, messages)}
+
+
+def read_folder(folder: str, video_id: str, rules: dict[str, Any]) -> dict[str, Any]:
+    """Digest, bytes, newest time (ns) and facts of one folder of pictures, or the reason why it is no video."""
+    answer: dict[str, Any] = {}
+    with _messages() as messages:
+        try:
+            answer |= frame_folders.measure(Path(folder))
+            facts = frame_folders.probe(Path(folder), video_id, rules)
+        except Exception as error:  # as in `read`
+            return {**answer, "reason": _folder_reason(folder, error)}
+    return {**answer, "facts": _plain(facts, messages)}
+
+
+def _folder_reason(folder: str, error: Exception) -> str:
+    if isinstance(error, video.VideoError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename not in (None, folder):
+        return f"{os.path.basename(error.filename)} cannot be read: {error.strerror}"
+    return _usual(error) or f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def _messages() -> Iterator[dict[str, None]]:
+    """Collect what FFmpeg says meanwhile."""
+    handler, logger = _Messages(), logging.getLogger("libav")
     logger.propagate = False
-    logger.addHandler(messages)
+    logger.addHandler(handler)
     try:
-        digest = file_digest(path)
-        facts = dataclasses.asdict(video.probe(path, count=True))
-    except Exception as error:  # whatever a file does to a decoder ends as a row of the rejected table
-        return {"digest": digest, "reason": _reason(path, error, list(messages.texts))}
+        yield handler.texts
     finally:
-        logger.removeHandler(messages)
-    facts["complaints"] = [*dict.fromkeys(facts["complaints"]), *messages.texts][: video.MAX_COMPLAINTS]
+        logger.removeHandler(handler)
+
+
+def _plain(probe: video.Probe, messages: dict[str, None]) -> dict[str, Any]:
+    """The facts as JSON, with FFmpeg's messages among the complaints."""
+    facts = dataclasses.asdict(probe)
+    facts["complaints"] = [*dict.fromkeys(facts["complaints"]), *messages][: video.MAX_COMPLAINTS]
     for name in ("fps", "sar"):
         facts[name] = [facts[name].numerator, facts[name].denominator]
-    return {"digest": digest, "facts": facts}
+    return facts
 
 
-def _reason(path: str, error: Exception, messages: list[str]) -> str:
+def _usual(error: Exception) -> str | None:
+    """The reason where it lies with the machine and not with what is in the file."""
     if isinstance(error, FileNotFoundError):
         return "vanished between listing and indexing"
     if isinstance(error, PermissionError):
         return "permission denied"
     if isinstance(error, MemoryError):
         return f"reading it takes more than {MEMORY // 2**30} GiB of memory"
+    return None
+
+
+def _reason(path: str, error: Exception, messages: list[str]) -> str:
     with open(path, "rb") as stream:
         head = stream.read(200)
     if text := _text(head):

@@ -1,17 +1,22 @@
 """The files of a folder of videos, listed once by the main process.
 
 A video's id is its path below the folder, with `/` between folders and with its suffix, so that `a.mp4` and `a.avi`
-are two videos. Names that are not valid UTF-8 enter tables with their bytes written as `\\xe9`; the index rejects such
-files and says why.
+are two videos. Where videos are folders of pictures, it is that folder's path. Names that are not valid UTF-8 enter
+tables with their bytes written as `\\xe9`; the index rejects such files and says why.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from framecast.files import digest
+
 Entry = tuple[str, int, int]
+MASKS = "mask.npy"
+"""The class masks in a folder of pictures."""
 
 
 def list_videos(source: dict[str, Any]) -> list[Entry]:
@@ -25,6 +30,33 @@ def list_videos(source: dict[str, Any]) -> list[Entry]:
     Raises:
         FileNotFoundError, NotADirectoryError: the path is not a folder.
     """
+    suffixes = tuple(suffix.lower() for suffix in source["suffixes"])
+
+    def videos(prefix: str, files: list[os.DirEntry[str]]) -> list[Entry]:
+        return [_entry(prefix, file) for file in files if file.name.lower().endswith(suffixes)]
+
+    return sorted(_Search(videos).run(_root(source)))
+
+
+def list_frame_folders(source: dict[str, Any]) -> list[Entry]:
+    """Every folder below `source["path"]`, at any depth, that holds a file named `image_*.png`.
+
+    Returns (video_id, bytes, number), sorted by id. The id is the folder's path, the bytes are those of its pictures
+    and masks, and the number is a hash that changes with the name, size or time of any of them. Hidden, linked and
+    unreadable folders: as in `list_videos`.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the path is not a folder.
+    """
+    return sorted(_Search(_folder_entry).run(_root(source)))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name makes its folder a video."""
+    return name.startswith("image_") and name.endswith(".png")
+
+
+def _root(source: dict[str, Any]) -> str:
     root = Path(source["path"]).expanduser()
     if not root.exists():
         raise FileNotFoundError(
@@ -32,14 +64,17 @@ def list_videos(source: dict[str, Any]) -> list[Entry]:
         )
     if not root.is_dir():
         raise NotADirectoryError(f"data source path {str(root)!r} is a file; give the folder that holds the videos")
-    return sorted(_Search(tuple(suffix.lower() for suffix in source["suffixes"])).run(str(root)))
+    return str(root)
 
 
 class _Search:
-    """One walk. Real folders come before linked ones, so that the order of a folder's entries decides nothing."""
+    """One walk. Real folders come before linked ones, so that the order of a folder's entries decides nothing.
 
-    def __init__(self, suffixes: tuple[str, ...]) -> None:
-        self.suffixes = suffixes
+    videos: from the prefix of a folder's ids and its files to the videos among them.
+    """
+
+    def __init__(self, videos: Callable[[str, list[os.DirEntry[str]]], list[Entry]]) -> None:
+        self.videos = videos
         self.found: list[Entry] = []
         self.seen: set[tuple[int, int]] = set()
         self.linked: list[tuple[str, str]] = []
@@ -61,6 +96,7 @@ class _Search:
             return []
         self.seen.add((status.st_dev, status.st_ino))
         below: list[tuple[str, str]] = []
+        files: list[os.DirEntry[str]] = []
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -69,10 +105,11 @@ class _Search:
                     if entry.is_dir():
                         place = (entry.path, f"{prefix}{entry.name}/")
                         (self.linked if entry.is_symlink() else below).append(place)
-                    elif entry.name.lower().endswith(self.suffixes):
-                        self.found.append(_entry(prefix, entry))
+                    else:
+                        files.append(entry)
         except PermissionError:
             self.found.append((printable(prefix.rstrip("/")) or ".", 0, 0))
+        self.found.extend(self.videos(prefix, files))
         return below
 
 
@@ -85,6 +122,16 @@ def _entry(prefix: str, entry: os.DirEntry[str]) -> Entry:
     except OSError:  # it vanished, or its link leads nowhere: the index says so
         return name, 0, 0
     return name, status.st_size, status.st_mtime_ns
+
+
+def _folder_entry(prefix: str, files: list[os.DirEntry[str]]) -> list[Entry]:
+    """The video that a folder of pictures is, if it is one; the searched folder itself has no id and is none."""
+    if not prefix or not any(is_picture(file.name) for file in files):
+        return []
+    members = sorted(_entry("", file) for file in files if is_picture(file.name) or file.name == MASKS)
+    state = digest(*(str(value) for member in members for value in member))
+    # 60 bits: every reader of JSON holds them in one integer
+    return [(printable(prefix[:-1]), sum(size for _, size, _ in members), int(state[:15], 16))]
 
 
 def printable(name: str) -> str:

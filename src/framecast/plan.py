@@ -32,6 +32,7 @@ DATA_CODE = {
     "generate": ["shapes:generate"],
     "index": ["index:index_bucket", "index_worker:*"],
     "merge": ["index:merge"],
+    "import_masks": ["mask_import:import_masks"],
     "extract": ["extraction:extract"],
     "export": ["encoders.export:export"],
     "probe": ["probing:probe"],

@@ -18,7 +18,18 @@ from framecast.files import replacing
 from framecast.metrics import METRICS
 from framecast.page import Cell, Content, Html, details, document, drawing, join, table, tag
 from framecast.report_background import axis, value_cell
-from framecast.summary import ReportInputs, Summary, by_how_much, in_unit, number, outcome, p_value, seeds_text
+from framecast.summary import (
+    ReportInputs,
+    Summary,
+    basis,
+    by_how_much,
+    in_unit,
+    interval,
+    number,
+    outcome,
+    p_value,
+    seeds_text,
+)
 
 WORDS = {"better": "better", "worse": "worse", "open": "no difference", "refused": "not tested"}
 SIGNS = {"better": "▲", "worse": "▼", "open": "≈", "refused": "–"}
@@ -57,7 +68,7 @@ def _header(summary: Summary) -> Html:
         (len(set(summary.scores["experiment"])), "experiments"),
         (len(seeds), "seeds" if len(seeds) != 1 else "seed"),
         (sum(entry["family"] for entry in summary.comparisons), "paired tests"),
-        (f"{len(summary.scores):,}", "scores"),
+        (f"{len(summary.singles):,}", "scores of samples"),
     ]
     boxes = (tag("div", tag("b", value), tag("span", name)) for value, name in facts)
     times = [str(run.record.get("time", "")) for run in summary.runs]
@@ -100,9 +111,14 @@ def _entry_title(summary: Summary, entry: Mapping[str, Any]) -> Html:
         span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
         parts.append(f"n = {span} {summary.unit(data, counts[-1])}")
         parts.append(seeds_text(results))
-    tests = entry["family"]
-    parts.append(f"{tests} tests corrected together (Holm, α = {entry['alpha']:g})" if tests != 1 else "1 test")
+    parts.append(_tests_text(entry))
     return join(tag("h3", entry["title"]), tag("p", " · ".join(parts), class_="sub"))
+
+
+def _tests_text(entry: Mapping[str, Any]) -> str:
+    if entry["family"] > 1:
+        return f"{entry['family']} tests corrected together (Holm, α = {entry['alpha']:g})"
+    return "1 test" if entry["family"] else "no tests"
 
 
 def _few(summary: Summary, entry: Mapping[str, Any]) -> Html | None:
@@ -165,7 +181,7 @@ def _evidence(summary: Summary, result: Mapping[str, Any]) -> Html:
     sure = f"n = {result['n']} {unit}, difference {number(result['difference'], 3)} "
     sure += f"[{number(result['low'], 3)}, {number(result['high'], 3)}]"
     if result["kind"] == "bootstrap":
-        return tag("span", f"{sure}, bootstrap interval of the difference of medians, not a test.", class_="quiet")
+        return tag("span", f"{sure}, bootstrap interval over units, no test.", class_="quiet")
     doubt = "" if result["wilcoxon_significant"] == result["significant"] else " Wilcoxon’s test disagrees:"
     if not result["significant"] and result["low"] * result["high"] > 0:
         doubt = " (The interval is for this difference alone, without the correction.)" + doubt
@@ -234,8 +250,8 @@ def _matrix(summary: Summary, entry: Mapping[str, Any]) -> Html | None:
     return join(
         tag("h4", f"All metrics, against {summary.title(entry['baseline'])}"),
         table(["experiment", *heads], rows),
-        tag("p", "▲ better, ▼ worse (significant after Holm; medians: interval without zero), ≈ no difference shown, "
-                 "– not tested (point at a cell for the numbers)", class_="quiet"),
+        tag("p", "▲ better, ▼ worse (significant after Holm; without a test: bootstrap interval without zero), "
+                 "≈ no difference shown, – not tested (point at a cell for the numbers)", class_="quiet"),
     )  # fmt: skip
 
 
@@ -258,7 +274,7 @@ def _comparison(summary: Summary, entry: Mapping[str, Any]) -> Html:
     if entry["tests"]:
         parts += [tag("h4", "Tests"), _tests_table(summary, entry["tests"])]
     if entry["intervals"]:
-        parts += [tag("h4", "Bootstrap intervals over units (medians: no test)"), _intervals_table(summary, entry)]
+        parts += [tag("h4", "Bootstrap intervals over units (no test)"), _intervals_table(summary, entry)]
     if entry["refusals"]:
         rows = [
             [
@@ -274,42 +290,53 @@ def _comparison(summary: Summary, entry: Mapping[str, Any]) -> Html:
 
 
 def _figures(summary: Summary, entry: Mapping[str, Any], split: str, metric: str) -> Html | None:
-    members = [entry["baseline"], *entry["treatments"]]
+    """Every member's value, and the differences to the baseline beside it."""
     levels = {one["experiment"]: one for one in entry["levels"] if (one["split"], one["metric"]) == (split, metric)}
     if not levels:
         return None
-    colour = summary.colours(members)
     sign = 1 if METRICS[metric].better == "lower" else -1
     order = sorted(levels, key=lambda name: sign * levels[name]["value"])
+    drawn = [_values(summary, entry, [levels[name] for name in order])]
+    results = [one for one in entry["tests"] + entry["intervals"] if (one["split"], one["metric"]) == (split, metric)]
+    if results:
+        results.sort(key=lambda one: order.index(one["treatment"]))
+        drawn.append(_differences(summary, entry, results, levels[order[0]]["data"]))
+    return tag("div", drawn, class_="pair")
+
+
+def _values(summary: Summary, entry: Mapping[str, Any], levels: Sequence[Mapping[str, Any]]) -> Html:
+    """Values with their intervals, in the order given."""
+    split, metric, baseline = levels[0]["split"], levels[0]["metric"], summary.title(entry["baseline"])
+    colour = summary.colours([entry["baseline"], *entry["treatments"]])
     rows = [
         figures.Mean(
-            summary.title(name), one["value"], one["low"], one["high"], colour[name], list(one["seeds"].values())
+            summary.title(one["experiment"]), one["value"], one["low"], one["high"], colour[one["experiment"]],
+            list(one["seeds"].values()),
         )
-        for name in order
-        for one in [levels[name]]
-    ]
-    interval = f"{1 - entry['alpha']:.0%} confidence interval over units"
+        for one in levels
+    ]  # fmt: skip
+    bar = "" if all(row.low is None for row in rows) else f" with {interval(metric, entry['alpha'])}"
+    caption = f"{split}: {basis(metric)}{bar}; ticks: seeds; dashed: {baseline}."
+    return drawing(figures.means(rows, axis(metric), baseline), caption)
+
+
+def _differences(summary: Summary, entry: Mapping[str, Any], results: Sequence[Mapping[str, Any]], data: str) -> Html:
+    """Differences to the baseline with their intervals; where the mean is tested, with the units it is the mean of."""
+    split, metric = results[0]["split"], results[0]["metric"]
+    mean = METRICS[metric].reducer == "mean"
+    rows = [
+        figures.Differences(
+            summary.title(one["treatment"]), summary.unit_differences(one).to_numpy() if mean else np.empty(0),
+            one["difference"], one["low"], one["high"], outcome(one),
+        )
+        for one in results
+    ]  # fmt: skip
+    shown = f", a dot a {summary.unit(data, 1)}; bar: mean" if mean else "; bar: the difference"
     caption = (
-        f"{split}: {METRICS[metric].reducer} with {interval}; ticks: seeds; dashed: {summary.title(entry['baseline'])}."
+        f"{split}: difference to {summary.title(entry['baseline'])}{shown} with {interval(metric, entry['alpha'])}."
     )
-    drawn = [drawing(figures.means(rows, axis(metric), summary.title(entry["baseline"])), caption)]
-    tests = [test for test in entry["tests"] if (test["split"], test["metric"]) == (split, metric)]
-    tests.sort(key=lambda test: order.index(test["treatment"]))
-    if tests:
-        paired = [
-            figures.Differences(
-                summary.title(test["treatment"]), summary.unit_differences(test).to_numpy(), test["difference"],
-                test["low"], test["high"], outcome(test),
-            )
-            for test in tests
-        ]  # fmt: skip
-        unit = summary.unit(levels[order[0]]["data"], 1)
-        caption = (
-            f"{split}: difference to {summary.title(entry['baseline'])}, a dot a {unit}; bar: mean with {interval}."
-        )
-        label = f"{METRICS[metric].title}: difference{in_unit(metric)}"
-        drawn.append(drawing(figures.differences(paired, label, METRICS[metric].better), caption))
-    return tag("div", drawn, class_="pair")
+    label = f"{METRICS[metric].title}: difference{in_unit(metric)}"
+    return drawing(figures.differences(rows, label, METRICS[metric].better), caption)
 
 
 def _tests_table(summary: Summary, tests: Sequence[Mapping[str, Any]]) -> Html:
@@ -370,7 +397,7 @@ def _intervals_table(summary: Summary, entry: Mapping[str, Any]) -> Html:
             Cell(f"{number(one['difference'])} [{number(one['low'])}, {number(one['high'])}]", one["difference"]),
         ])  # fmt: skip
     baseline = summary.title(entry["baseline"])
-    heads = ["treatment", "split", "metric", "interval", "n", "treatment median", f"{baseline} median", "difference"]
+    heads = ["treatment", "split", "metric", "interval", "n", "treatment", baseline, "difference"]
     return table(heads, rows, numbers=range(4, 8))
 
 

@@ -40,8 +40,10 @@ def _group(summary: Summary, group: Group) -> Html:
     for split in dict.fromkeys(split for split, _ in pairs):
         metrics = [metric for one, metric in pairs if one == split]
         parts.append(_levels_table(summary, group, split, metrics))
-        drawn = [_distribution(summary, group, split, metric) for metric in metrics if not METRICS[metric].oracle]
-        parts.append(details(f"Distributions over single samples, {split}", tag("div", drawn, class_="pair")))
+        own = [metric for metric in metrics if not METRICS[metric].oracle and METRICS[metric].reducer != "corpus"]
+        drawn = [_distribution(summary, group, split, metric) for metric in own]
+        if drawn:
+            parts.append(details(f"Distributions over single samples, {split}", tag("div", drawn, class_="pair")))
     return join(parts)
 
 
@@ -66,7 +68,7 @@ def _levels_table(summary: Summary, group: Group, split: str, metrics: Sequence[
     heads = ["experiment", "seeds"]
     for metric in metrics:
         arrow = "↓" if METRICS[metric].better == "lower" else "↑"
-        reducer = "" if METRICS[metric].reducer == "mean" else f" ({METRICS[metric].reducer})"
+        reducer = " (median)" if METRICS[metric].reducer == "median" else ""  # a corpus metric's title says it
         heads.append(f"{METRICS[metric].title}{reducer}{in_unit(metric)} {arrow}")
         if _has_skill(summary, group, split, metric):
             heads.append("skill")
@@ -101,9 +103,12 @@ def _level_cell(one: Mapping[str, Any] | None, best: bool) -> Cell:
     if one is None:
         return Cell("–", "")
     spread = tag("small", f" ± {number(one['sd_seeds'], 2)}") if one["sd_seeds"] is not None else None
-    hint = f"n = {one['n']} units, sd over units {number(one['sd_units'], 3)}"
+    hint = f"n = {one['n']} units"
+    if one["sd_units"] is not None:
+        hint += f", sd over units {number(one['sd_units'], 3)}"
     if one["low"] is not None:
-        hint += f", 95% interval [{number(one['low'])}, {number(one['high'])}]"
+        kind = "bootstrap " if one["reducer"] == "corpus" else ""
+        hint += f", 95% {kind}interval [{number(one['low'])}, {number(one['high'])}]"
     return Cell(join(number(one["value"]), spread), one["value"], "best" if best else None, hint)
 
 
@@ -138,7 +143,7 @@ def _distribution(summary: Summary, group: Group, split: str, metric: str) -> Ht
 
 
 def curves(summary: Summary) -> Html:
-    """What each run monitored on its select split, experiments of one task and data together."""
+    """What each run monitored on its select split, experiments of one group together."""
     found: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
     titles = {name: group.title for group in summary.groups for name in group.experiments}
     for run in summary.runs:
@@ -324,7 +329,9 @@ def method(summary: Summary) -> Html | None:
         tag("p", "A difference is called better or worse only where the paired t-test stays significant after Holm’s "
                  "correction over all tests of its comparison. It says: on other videos of this kind, these trained "
                  "networks would again differ in this direction. Whether other seeds would, "
-                 "the spread between seeds hints at."),
+                 "the spread between seeds hints at. Figures that are no means of samples have no test: they are "
+                 "called better or worse where the bootstrap interval of the difference leaves zero out, without a "
+                 "correction."),
         tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in rules.items())),
         tag("h4", "Metrics"),
         tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in lists)),

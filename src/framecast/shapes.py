@@ -42,6 +42,39 @@ def generate(source: dict[str, Any], video_ids: list[str], out: Path) -> None:
         files.write(source, video_ids, folder)
 
 
+def write_frame_folders(
+    source: dict[str, Any], shares: dict[str, float], out: Path, truth: Path | None = None
+) -> dict[str, int]:
+    """The world as folders of pictures, train, val, unlabeled and hidden; see `framecast.world.frame_layout`.
+
+    Args:
+        source: A world source of the config.
+        shares: Folder to its share of the videos; recording groups stay together.
+        out: Folder that is written, whole or not at all.
+        truth: Outside `out`: a .npy file for the masks of the hidden videos' 22nd frames, uint8 [videos, H, W].
+
+    Returns:
+        Videos in each folder.
+
+    Raises:
+        ValueError: the shares cannot be met, or `truth` lies in `out`.
+    """
+    import numpy as np
+
+    from framecast.world import frame_layout
+
+    if truth is not None and truth.resolve().is_relative_to(out.resolve()):
+        raise ValueError(f"the truth of the hidden videos, {truth}, lies in {out}: give a file outside")
+    dealt = frame_layout.deal(video_ids(source), shares)
+    with replacing(out) as folder:
+        folder.mkdir()
+        last = frame_layout.write(source, dealt, folder)
+        if truth is not None:
+            with replacing(truth) as temporary, temporary.open("wb") as stream:
+                np.save(stream, last)
+    return {name: len(videos) for name, videos in dealt.items()}
+
+
 def write_folder(source: dict[str, Any], out: Path) -> None:
     """The whole world as a plain folder for people: as `generate`, and labels.csv beside."""
     from framecast.world import files

@@ -49,9 +49,27 @@ def _splits(table: pd.DataFrame, rule: dict[str, Any]) -> pd.Series:
     if rule["kind"] == "random":
         return _random(table, rule["fractions"], rule["seed"])
     if rule["kind"] == "subfolders":
-        folders = {folder: split for split, folder in rule["folders"].items()}
-        return table["video_id"].str.partition("/")[0].map(folders)
+        return _subfolders(table, rule["folders"])
     return _listed(table, rule["files"])
+
+
+def _subfolders(table: pd.DataFrame, folders: dict[str, str]) -> pd.Series:
+    """The split of each video's first folder; splits that name one folder share it, recording by recording."""
+    splits: dict[str, list[str]] = {}
+    for split, folder in folders.items():
+        splits.setdefault(folder, []).append(split)
+    found = pd.Series([None] * len(table), table.index, dtype=object)
+    first = table["video_id"].str.partition("/")[0]
+    for folder, sharing in splits.items():
+        rows = first == folder
+        found[rows] = _divided(table.loc[rows, "group"], sharing)
+    return found
+
+
+def _divided(groups: pd.Series, splits: list[str]) -> pd.Series:
+    """The split of each group by its own hash, so that no other video's coming or going changes it."""
+    names = groups.astype(str)
+    return names.map({name: splits[derive(0, "divide", name) % len(splits)] for name in set(names)})
 
 
 def _random(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Series:
@@ -78,7 +96,11 @@ def _random(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.S
 def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
     found = pd.Series([None] * len(table), table.index, dtype=object)
     known = set(table["video_id"])
+    together: dict[str, list[str]] = {}
     for split, path in files.items():
+        together.setdefault(path, []).append(split)
+    for path, sharing in together.items():
+        split = sharing[0]
         text = Path(path).read_text(encoding="utf-8")
         names = [_listed_id(line, known) for line in text.splitlines() if line.strip()]
         if len(known.intersection(names)) == 0:
@@ -89,7 +111,7 @@ def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
             raise ValueError(
                 f"data.splits.files: {twice.iloc[0]!r} stands in {split!r} and in {found[twice.index[0]]!r}"
             )
-        found[chosen] = split
+        found[chosen] = _divided(table.loc[chosen, "group"], sharing)
     return found
 
 

@@ -1,7 +1,8 @@
 """What the workbook and the report both show, read once from files: comparisons, runs, scores, data.
 
-Nothing here knows a task: experiments are grouped by equal task and data, because only those share samples, and the
-trivial baselines among them (networks with nothing to train) are named from the runs' records.
+Nothing here knows a task: experiments are grouped by equal data and equal task (or, where their specs name it, equal
+`samples`), because only those share samples, and the trivial baselines among them (networks with nothing to train) are
+named from the runs' records.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import pandas as pd
 
 from framecast import figures
 from framecast.files import canonical, read_json
-from framecast.metrics import METRICS
-from framecast.statistics import COLUMNS, level, read_scores
+from framecast.metrics import METRICS, family
+from framecast.statistics import COLUMNS, families, level, read_scores
 
 ALPHA = 0.05  # of the intervals in tables that belong to no comparison
 
@@ -87,7 +88,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Experiments of one task on one data set: those whose numbers may stand in one table."""
+    """Experiments on the same samples of one data set: those whose numbers may stand in one table."""
 
     title: str
     data: str
@@ -95,13 +96,18 @@ class Group:
 
 
 class Summary:
-    """Everything read and worked out from `ReportInputs`."""
+    """Everything read and worked out from `ReportInputs`.
+
+    scores: the rows of all score files, with the column `family`: the metric that a row belongs to. singles: those of
+    them whose value is a sample's own score, without the counts that corpus metrics are made of.
+    """
 
     def __init__(self, inputs: ReportInputs):
         self.inputs = inputs
         self.comparisons = [read_json(path) for path in inputs.comparisons]
         self.runs = [_run(Path(folder)) for folder in inputs.runs if (Path(folder) / "run.json").is_file()]
         self.scores = _categorical(read_scores(inputs.scores, COLUMNS))
+        self.singles = _singles(self.scores)
         self.trivial = {run.experiment for run in self.runs if run.trivial}
         self.groups = _groups(self.scores, self.runs)
         self.levels = _levels(self.scores)
@@ -129,7 +135,7 @@ class Summary:
     def reference(self, experiment: str, split: str, metric: str) -> str | None:
         """The trivial baseline that an experiment is measured by.
 
-        The one that a comparison names as baseline; without one the best of those with the same task and data.
+        The one that a comparison names as baseline; without one the best of those in the same group.
         """
         group = self.group_of(experiment)
         rivals = [one for one in (group.experiments if group else []) if one in self.trivial]
@@ -155,7 +161,7 @@ class Summary:
         return means[test["treatment"]] - means[test["baseline"]]
 
     def rows(self, split: str, metric: str) -> pd.DataFrame:
-        return self.scores[(self.scores["split"] == split) & (self.scores["metric"] == metric)]
+        return self.scores[(self.scores["split"] == split) & (self.scores["family"] == metric)]
 
     def splits_and_metrics(self, group: Group) -> list[tuple[str, str]]:
         """What the experiments of a group were scored on, in the order of METRICS."""
@@ -172,12 +178,18 @@ def _run(folder: Path) -> Run:
 
 def _categorical(scores: pd.DataFrame) -> pd.DataFrame:
     texts = [column for column in COLUMNS if column not in ("seed", "value")]
-    return scores.astype(dict.fromkeys(texts, "category"))
+    return scores.assign(family=families(scores["metric"])).astype(dict.fromkeys([*texts, "family"], "category"))
+
+
+def _singles(scores: pd.DataFrame) -> pd.DataFrame:
+    names = [name for name in scores["metric"].cat.categories if family(name) == name]
+    rows = scores[scores["metric"].isin(names)]
+    return rows.assign(metric=rows["metric"].cat.remove_unused_categories())
 
 
 def _levels(scores: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
     """(experiment, split, metric) → `statistics.level`, for metrics that exist and values that are finite."""
-    groups = scores.groupby(["experiment", "split", "metric"], observed=True, sort=False)
+    groups = scores.groupby(["experiment", "split", "family"], observed=True, sort=False)
     found = {(str(key[0]), str(key[1]), str(key[2])): rows for key, rows in groups}
     return {
         key: level(rows, METRICS[key[2]], ALPHA)
@@ -187,14 +199,20 @@ def _levels(scores: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
 
 
 def _groups(scores: pd.DataFrame, runs: Sequence[Run]) -> list[Group]:
-    """Experiments by (data, task), in the order in which the runs and then the scores name them."""
+    """Experiments by (data, samples), in the order in which the runs and then the scores name them.
+
+    `samples` of an experiment's spec says which samples it is scored on; without it those are of the task alone.
+    """
     pairs = scores[["experiment", "data"]].drop_duplicates()
     data = dict(zip(pairs["experiment"].astype("str"), pairs["data"].astype("str"), strict=True))
-    tasks = {run.experiment: run.spec.get("task", {}) for run in runs}
+    specs = {run.experiment: run.spec for run in runs}
     found: dict[tuple[str, str], list[str]] = {}
-    for experiment in [*(one for one in tasks if one in data), *(one for one in data if one not in tasks)]:
-        found.setdefault((data[experiment], canonical(tasks.get(experiment, {}))), []).append(experiment)
-    titles = _group_titles([(key[0], tasks.get(members[0], {})) for key, members in found.items()])
+    for experiment in [*(one for one in specs if one in data), *(one for one in data if one not in specs)]:
+        spec = specs.get(experiment, {})
+        samples = spec.get("samples") or canonical(spec.get("task", {}))
+        found.setdefault((data[experiment], samples), []).append(experiment)
+    first = [(key[0], specs.get(members[0], {}).get("task", {})) for key, members in found.items()]
+    titles = _group_titles(first)
     return [Group(title, key[0], members) for title, (key, members) in zip(titles, found.items(), strict=True)]
 
 
@@ -244,6 +262,18 @@ def by_how_much(result: Mapping[str, Any]) -> str:
         return f"{percent(result['relative_change'])} {direction}"
     size = number(abs(result["difference"]), 3) + in_unit(result["metric"]).replace(",", "")
     return f"{size} {direction}" if result["difference"] else "equal"
+
+
+def basis(metric: str) -> str:
+    """What a figure is made of: `mean`, `median of all samples`, `all samples counted together`."""
+    words = {"mean": "mean", "median": "median of all samples", "corpus": "all samples counted together"}
+    return words[METRICS[metric].reducer]
+
+
+def interval(metric: str, alpha: float) -> str:
+    """The kind of a metric's intervals: `95% confidence interval over units`."""
+    kind = "confidence" if METRICS[metric].reducer == "mean" else "bootstrap"
+    return f"{1 - alpha:.0%} {kind} interval over units"
 
 
 def in_unit(metric: str) -> str:

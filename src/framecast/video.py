@@ -315,7 +315,7 @@ def _opaque(picture: av.VideoFrame) -> av.VideoFrame:
 # --- decode ----------------------------------------------------------------------------------------------------------
 
 
-class _Ticks:
+class Ticks:
     """Which frames to keep for a lower rate: the first at or after each tick k/fps. No frame is kept twice."""
 
     def __init__(self, fps: float | None) -> None:
@@ -368,7 +368,7 @@ def _decode(
 ) -> Iterator[Frame]:
     scalers = {name: VideoReformatter() for name in views}
     fits: dict[tuple[str, int, int], _Fit] = {}
-    ticks = _Ticks(fps)
+    ticks = Ticks(fps)
     turn: _Turn | None = None
     with _Reader(path) as reader:
         if complaints is not None:

@@ -122,7 +122,7 @@ def _overview(summary: Summary) -> Sheet:
             if "reason" in one:
                 rows.append([*start, VERDICTS["refused"], None, None, None, None, None, one["reason"]])
                 continue
-            remark = None if one["kind"] == "paired t" else "bootstrap interval of the median, no test"
+            remark = None if one["kind"] == "paired t" else "bootstrap interval over units, no test"
             if remark is None and one["significant"] != one["wilcoxon_significant"]:
                 remark = "Wilcoxon’s test disagrees"
             rows.append([*start, VERDICTS[outcome(one)], by_how_much(one), one["n"], one.get("p_holm"),
@@ -159,7 +159,8 @@ def _levels(summary: Summary) -> Sheet:
                     "yes" if name in summary.trivial else "no",
                 ])  # fmt: skip
     note = (
-        "Rows are averaged within a unit (over samples and seeds), then reduced over units; medians over all rows. "
+        "Rows are averaged within a unit (over samples and seeds), then reduced over units; medians over all rows; "
+        "corpus figures from the counts of all samples together, with a bootstrap interval over units. "
         "Skill = 1 - error / error of the trivial baseline named beside it; above zero beats it."
     )
     return Sheet("Summary", note, columns, rows, signed=[16])
@@ -196,7 +197,7 @@ def _tests(summary: Summary) -> Sheet:
 def _intervals(summary: Summary) -> Sheet:
     columns = [Column(name) for name in ("comparison", "treatment", "baseline", "split", "metric", "verdict")]
     columns += [Column("n (units)", "integer")]
-    columns += [Column(name, "number") for name in ("treatment median", "baseline median", "difference", "low", "high")]
+    columns += [Column(name, "number") for name in ("treatment value", "baseline value", "difference", "low", "high")]
     rows = [
         [entry["title"], summary.title(one["treatment"]), summary.title(one["baseline"]), one["split"],
          METRICS[one["metric"]].title + in_unit(one["metric"]), VERDICTS[outcome(one)], one["n"],
@@ -205,7 +206,8 @@ def _intervals(summary: Summary) -> Sheet:
         for one in entry["intervals"]
     ]  # fmt: skip
     note = (
-        "Medians: percentile bootstrap over units, no test, no correction; better, worse: the interval excludes zero."
+        "Medians and corpus figures: percentile bootstrap over units, no test, no correction; better, worse: the "
+        "interval excludes zero."
     )
     return Sheet("Intervals", note, columns, rows, verdict=5)
 
@@ -248,7 +250,7 @@ def _per_experiment(summary: Summary) -> Sheet:
 def _per_unit(summary: Summary) -> Iterator[Sheet]:
     """Unit means beside each other, one column an experiment: what the paired tests are made of."""
     for place, group in enumerate(summary.groups):
-        scores = summary.scores[summary.scores["experiment"].isin(group.experiments)]
+        scores = summary.singles[summary.singles["experiment"].isin(group.experiments)]
         if scores.empty:
             continue
         wide = scores.groupby(["split", "metric", "unit", "experiment"], observed=True)["value"].mean().unstack()
@@ -266,11 +268,11 @@ def _per_unit(summary: Summary) -> Iterator[Sheet]:
 def _per_sample(summary: Summary) -> Sheet:
     """One row a sample, one column a metric, as far as a sheet goes."""
     keys = ["experiment", "split", "seed", "sample_id", "unit"]
-    metrics = [str(metric) for metric in summary.scores["metric"].cat.categories]
+    metrics = [str(metric) for metric in summary.singles["metric"].cat.categories]
     # Whole experiments could be cut in the middle of a sample's metrics; so whole samples are counted and kept.
-    samples = summary.scores[keys].drop_duplicates()
+    samples = summary.singles[keys].drop_duplicates()
     kept = samples.head(SAMPLE_ROWS)
-    scores = summary.scores if len(kept) == len(samples) else summary.scores.merge(kept, on=keys)
+    scores = summary.singles if len(kept) == len(samples) else summary.singles.merge(kept, on=keys)
     wide = scores.pivot_table("value", keys, "metric", observed=True, sort=False).reindex(columns=metrics)
     rows = [
         [summary.title(str(key[0])), *key[1:], *values]
@@ -351,19 +353,19 @@ def _provenance(summary: Summary) -> Iterator[Sheet]:
 
 
 def _charts(book: Workbook, summary: Summary) -> None:
-    """Bars of means with intervals and a line at the baseline, one chart a comparison, split and tested metric."""
+    """Bars with intervals and a line at the baseline, one chart a comparison, split and metric with such intervals."""
     wanted = [
         (entry, split, metric)
         for entry in summary.comparisons
         for split in entry["splits"]
         for metric in entry["metrics"]
-        if METRICS[metric].reducer == "mean" and not METRICS[metric].oracle
+        if METRICS[metric].reducer != "median" and not METRICS[metric].oracle
     ]
     if not wanted:
         return
     sheet = book.create_sheet("Charts")
     _landscape(sheet)
-    for letter, width in zip("ABCD", (30, 14, 14, 14), strict=True):
+    for letter, width in zip("ABCDE", (30, 14, 14, 14, 14), strict=True):
         sheet.column_dimensions[letter].width = width
     row = 1
     for entry, split, metric in wanted:
@@ -380,13 +382,13 @@ def _chart(
     order = sorted(found, key=lambda name: found[name]["value"], reverse=better == "higher")
     base = found[entry["baseline"]]["value"]
     sheet.append([_cell(sheet, title, "text", font=BOLD)])
-    heads = ("experiment", "mean", "± 95% interval", summary.title(entry["baseline"]))
+    heads = ("experiment", "value", "interval below", "interval above", summary.title(entry["baseline"]))
     sheet.append([_cell(sheet, head, "text", head=True) for head in heads])
     for name in order:
         one = found[name]
-        margin = None if one["high"] is None else one["high"] - one["value"]
-        values = ((summary.title(name), "text"), (one["value"], "number"), (margin, "number"), (base, "number"))
-        sheet.append([_cell(sheet, value, kind) for value, kind in values])
+        below, above = (None, None) if one["low"] is None else (one["value"] - one["low"], one["high"] - one["value"])
+        cells = [_cell(sheet, value, "number") for value in (one["value"], below, above, base)]
+        sheet.append([_cell(sheet, summary.title(name), "text"), *cells])
     first, last = row + 2, row + 1 + len(order)
     lowest = min(found[name]["value"] for name in order)
     bars = _bars(sheet, first, last, title, f"{better} is better", lowest)
@@ -394,12 +396,12 @@ def _chart(
         if name in summary.trivial:
             bars.series[0].dPt.append(_grey(place))
     line = LineChart()
-    line.add_data(Reference(sheet, min_col=4, min_row=first - 1, max_row=last), titles_from_data=True)
+    line.add_data(Reference(sheet, min_col=5, min_row=first - 1, max_row=last), titles_from_data=True)
     line.series[0].graphicalProperties.line.solidFill = "1B1F24"
     line.series[0].graphicalProperties.line.dashStyle = "dash"
     line.series[0].marker.symbol = "none"
     bars += line
-    sheet.add_chart(bars, f"F{row}")
+    sheet.add_chart(bars, f"G{row}")
     height = max(len(order) + 3, 19)
     for _ in range(height - len(order) - 2):
         sheet.append([])
@@ -418,8 +420,10 @@ def _bars(sheet: Any, first: int, last: int, title: str, axis: str, lowest: floa
     chart.add_data(Reference(sheet, min_col=2, min_row=first - 1, max_row=last), titles_from_data=True)
     chart.set_categories(Reference(sheet, min_col=1, min_row=first, max_row=last))
     chart.series[0].graphicalProperties.solidFill = "0072B2"
-    margins = NumDataSource(numRef=NumRef(f=f"'{sheet.title}'!$C${first}:$C${last}"))
-    chart.series[0].errBars = ErrorBars(errDir="y", errBarType="both", errValType="cust", plus=margins, minus=margins)
+    below, above = (
+        NumDataSource(numRef=NumRef(f=f"'{sheet.title}'!${letter}${first}:${letter}${last}")) for letter in "CD"
+    )
+    chart.series[0].errBars = ErrorBars(errDir="y", errBarType="both", errValType="cust", plus=above, minus=below)
     return chart
 
 

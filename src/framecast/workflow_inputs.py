@@ -74,6 +74,12 @@ class Flow:
         """The folder of made videos as an input; a user's own folder is none: its listing stands for it."""
         return [self.video_folder(w)] if self.is_world(w.data) else []
 
+    def folder_rules(self, w: Any) -> str:
+        """What each folder of pictures must hold; no keys where videos are files."""
+        source = self.data(w.data)["source"]
+        keys = ("frames", "labelled", "classes", "fps") if source["kind"] == "frame_folders" else ()
+        return canonical({key: source[key] for key in keys})
+
     def timeout(self, w: Any) -> float:
         return self.data(w.data)["source"].get("timeout", 300.0)
 
@@ -84,8 +90,14 @@ class Flow:
         return self._each_bucket(w.data, "videos", "bucket_{}") if self.is_world(w.data) else []
 
     def mask_files(self, data: str) -> list[str]:
-        """Masks given with a data set, one path a bucket (a world's folder holds a masks.h5)."""
-        return self._each_bucket(data, "videos", "bucket_{}") if self.is_world(data) else []
+        """Where the class masks lie, one path a bucket: the world's folders (masks.h5 in each) or the imported files.
+
+        Empty where the source has none.
+        """
+        source = self.data(data)["source"]
+        if source["kind"] == "world":
+            return self._each_bucket(data, "videos", "bucket_{}")
+        return self._each_bucket(data, "masks", "bucket_{}.h5") if source.get("labelled") else []
 
     def annotation(self, w: Any) -> str:
         """What decides splits, units and labels of a data set."""
@@ -257,7 +269,7 @@ class Flow:
         names = [comparison["baseline"], *comparison["treatments"]]
         first = self.plan["experiments"][names[0]]
         members = [
-            {"experiment": name, "title": self.titles()[name], "seed": self.plan["experiments"][name]["seeds"][0]}
+            {"experiment": name, "title": self.plan["titles"][name], "seed": self.plan["experiments"][name]["seeds"][0]}
             for name in names
         ]
         return canonical({"task": first["spec"]["task"], "members": members, "fingerprint": first["code"]["gallery"]})

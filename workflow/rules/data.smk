@@ -37,9 +37,29 @@ rule index:
         listing=lambda w: FLOW.listing(w),
         digest=lambda w: FLOW.listing_digest(w),
         timeout=lambda w: FLOW.timeout(w),
+        rules=lambda w: FLOW.folder_rules(w),
         code=FLOW.code("index"),
     script:
         "../scripts/index.py"
+
+
+rule import_masks:
+    input:
+        "results/data/{data}/index/bucket_{bucket}.parquet",
+    output:
+        "results/data/{data}/masks/bucket_{bucket}.h5",
+    log:
+        "results/logs/import_masks/{data}/bucket_{bucket}.log",
+    conda:
+        "../../envs/video.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        rules=lambda w: FLOW.folder_rules(w),
+        code=FLOW.code("import_masks"),
+    script:
+        "../scripts/import_masks.py"
 
 
 rule merge_index:

@@ -6,4 +6,4 @@ from framecast.jobs import job
 
 with job(snakemake) as (params, _):
     videos = catalogue.videos(params["listing"])
-    index_bucket(Path(params["root"]), videos, Path(snakemake.output[0]), params["timeout"])
+    index_bucket(Path(params["root"]), videos, Path(snakemake.output[0]), params["timeout"], params["rules"])

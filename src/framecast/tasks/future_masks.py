@@ -8,7 +8,6 @@ predicted`, for what a model sees of evaluated ones. Truth is always a given mas
 from __future__ import annotations
 
 import csv
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -320,13 +319,11 @@ def augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) 
 
 
 def _cross_entropy(core: Any, features: Tensor, truth: Tensor, last: Tensor, weight: Tensor) -> Tensor:
-    """Mean over samples and frames, frames weighted; scores of one frame at a time are held in memory."""
-    total = features.new_zeros(())
-    for frame in range(features.shape[1]):
-        scores = functools.partial(core.logits, last=last)
-        error = chunked_cross_entropy(features[:, frame], truth[:, frame], scores)
-        total = total + weight[frame] * error
-    return total / weight.sum()
+    """Mean over samples and frames, frames weighted; scores of one frame of each sample at a time are in memory."""
+    samples, frames = truth.shape[:2]
+    beside = last[:, None].expand(-1, frames, -1, -1).flatten(0, 1)
+    weights = weight.repeat(samples)
+    return chunked_cross_entropy(features.flatten(0, 1), truth.flatten(0, 1), core.logits, samples, (beside,), weights)
 
 
 def _fed_back(

@@ -54,6 +54,7 @@ def simulate(source: dict[str, Any], video_id: str) -> Clip:
     return Clip(video_id, label, group, surroundings, stage, [solid.words for solid in solids], caption)
 
 
-def paint(source: dict[str, Any], clip: Clip) -> Picture:
-    """Render a clip at the source's size."""
-    return render(clip.scenery, clip.stage.bodies, clip.stage.props, source["height"], source["width"])
+def paint(source: dict[str, Any], clip: Clip, frames: int | None = None) -> Picture:
+    """Render a clip, or its first `frames`, at the source's size."""
+    bodies = [body.at(slice(frames)) for body in clip.stage.bodies]
+    return render(clip.scenery, bodies, clip.stage.props, source["height"], source["width"])
