@@ -333,7 +333,7 @@ def run(folder, stores, task, task_config, model, model_config, steps, parent=No
     spec = {
         "experiment": folder.name, "seed": 0, "task": {"name": task, **task_config},
         "model": {"name": model, **model_config.model_dump(mode="json")}, "budget": budget.model_dump(mode="json"),
-        "init": None if parent is None else {"experiment": parent.name, "seed": None, "fresh": []},
+        "init": None if parent is None else {"experiment": parent.parent.name, "seed": None, "fresh": []},
         "data": "toy", "select": "select", "fingerprint": "-",
     }  # fmt: skip
     folder.mkdir()
@@ -367,7 +367,7 @@ def test_train_predict_score(stores, tmp_path):
 def test_fine_tuning_starts_from_cross_entropy_and_the_segmenter_scores_the_same_samples(stores, tmp_path):
     first = run(tmp_path / "simvp", stores, "future_masks", {**FUTURE, **LABELS}, "simvp", SIMVP, 10)
     tuned = {**FUTURE, **LABELS, "overlap": 1.0, "last_weight": 5.0}
-    second = run(tmp_path / "tuned", stores, "future_masks", tuned, "simvp", SIMVP, 10, parent=first)
+    second = run(tmp_path / "tuned", stores, "future_masks", tuned, "simvp", SIMVP, 10, parent=first / runs.WEIGHTS)
     assert read_json(second / runs.RECORD)["parent"]
     third = run(tmp_path / "unet", stores, "segmentation", {**SEGMENT, "at": 4}, "unet", UNET, 10)
     names = [predictions.read(folder / "test.h5").sample_ids for folder in (first, second, third)]
