@@ -141,6 +141,15 @@ def test_a_frame_set_that_drops_frames_is_refused(stores, tmp_path):
         segmentation.dataset(SEGMENT, Stores(stores.samples, stores.frames, masks=[tmp_path / "longer.h5"]), "test")
 
 
+@pytest.mark.parametrize(("task", "config"), [(segmentation, SEGMENT), (future_masks, FUTURE)])
+def test_a_frame_set_that_cuts_frames_is_refused(stores, tmp_path, task, config):
+    with FrameWriter(tmp_path / "cut", {**FRAME_SET, "resize": "crop"}) as writer:
+        writer.finish({})
+    cut = Stores(stores.samples, {"native": [tmp_path / "cut"]}, {}, stores.masks)
+    with pytest.raises(ValueError, match="frame set 'native' has resize: crop, and masks are squashed"):
+        task.dataset(config, cut, "test")
+
+
 def test_one_frame_of_each_video(stores):
     config = {**SEGMENT, "at": 4}
     assert everything(segmentation.dataset(config, stores, "test"))["sample_id"] == [
@@ -324,7 +333,7 @@ def run(folder, stores, task, task_config, model, model_config, steps, parent=No
     spec = {
         "experiment": folder.name, "seed": 0, "task": {"name": task, **task_config},
         "model": {"name": model, **model_config.model_dump(mode="json")}, "budget": budget.model_dump(mode="json"),
-        "init": None if parent is None else {"experiment": parent.name, "seed": None, "fresh": []},
+        "init": None if parent is None else {"experiment": parent.parent.name, "seed": None, "fresh": []},
         "data": "toy", "select": "select", "fingerprint": "-",
     }  # fmt: skip
     folder.mkdir()
@@ -351,12 +360,14 @@ def test_train_predict_score(stores, tmp_path):
         == (found.arrays["mask"][:, -1] == truth).sum()
     )
     assert "iou_corpus" in set(pd.read_csv(folder / "curve.csv")["quantity"])
+    facts = read_json(folder / runs.RECORD)["facts"]
+    assert facts == {"size": [HEIGHT, WIDTH], "resize": "squash", "clips": 17, "videos": 7}
 
 
 def test_fine_tuning_starts_from_cross_entropy_and_the_segmenter_scores_the_same_samples(stores, tmp_path):
     first = run(tmp_path / "simvp", stores, "future_masks", {**FUTURE, **LABELS}, "simvp", SIMVP, 10)
     tuned = {**FUTURE, **LABELS, "overlap": 1.0, "last_weight": 5.0}
-    second = run(tmp_path / "tuned", stores, "future_masks", tuned, "simvp", SIMVP, 10, parent=first)
+    second = run(tmp_path / "tuned", stores, "future_masks", tuned, "simvp", SIMVP, 10, parent=first / runs.WEIGHTS)
     assert read_json(second / runs.RECORD)["parent"]
     third = run(tmp_path / "unet", stores, "segmentation", {**SEGMENT, "at": 4}, "unet", UNET, 10)
     names = [predictions.read(folder / "test.h5").sample_ids for folder in (first, second, third)]

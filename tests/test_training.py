@@ -415,23 +415,31 @@ def test_zero_steps_write_the_weights_as_they_start(tmp_path: Path) -> None:
 def test_init_takes_every_parameter_or_says_which_not(tmp_path: Path) -> None:
     parent = run(tmp_path / "parent", toys.spec("parent"))
     init = {"experiment": "parent", "seed": None, "fresh": []}
-    child = run(tmp_path / "child", toys.spec("child", init=init, budget__steps=0), parent=tmp_path / "parent")
+    child = run(
+        tmp_path / "child",
+        toys.spec("child", init=init, budget__steps=0),
+        parent=parent["model"],
+    )
     assert child["model"].read_bytes() == parent["model"].read_bytes()
     renamed = toys.spec("child", init=init, budget__steps=0, model__head="tail")
     with pytest.raises(ValueError, match=r"missing there: core\.tail\.bias.*unknown here: core\.head\.bias.*fresh"):
-        run(tmp_path / "b", renamed, parent=tmp_path / "parent")
+        run(tmp_path / "b", renamed, parent=parent["model"])
     wide = toys.spec("child", init=init, budget__steps=0, model__hidden=9)
     with pytest.raises(ValueError, match=r"wrong shape: core\.body\.0\.bias \[8\] instead of \[9\]"):
-        run(tmp_path / "c", wide, parent=tmp_path / "parent")
+        run(tmp_path / "c", wide, parent=parent["model"])
     fresh = {**init, "fresh": ["core.tail.", "core.head."]}
     with pytest.raises(ValueError, match=r"'core\.head\.' matches nothing"):
-        run(tmp_path / "d", {**renamed, "init": fresh}, parent=tmp_path / "parent")
+        run(tmp_path / "d", {**renamed, "init": fresh}, parent=parent["model"])
     other = {**init, "fresh": ["core.head."]}
-    kept = run(tmp_path / "e", toys.spec("child", seed=8, init=other, budget__steps=0), parent=tmp_path / "parent")
+    kept = run(
+        tmp_path / "e",
+        toys.spec("child", seed=8, init=other, budget__steps=0),
+        parent=parent["model"],
+    )
     for name, tensor in tensors(kept).items():
         assert torch.equal(tensor, tensors(parent)[name]) == (not name.startswith("core.head.")), name
-    with pytest.raises(ValueError, match="init is None, and the parent's run folder"):
-        run(tmp_path / "f", toys.spec(), parent=tmp_path / "parent")
+    with pytest.raises(ValueError, match="init is None, and the parent's weights"):
+        run(tmp_path / "f", toys.spec(), parent=parent["model"])
 
 
 def test_tied_weights_are_stored_once(tmp_path: Path) -> None:

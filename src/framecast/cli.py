@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framecast import __version__
+from framecast.devices import DEVICES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--markdown", action="store_true", help="for a document, with learning rates and probes")
     show.set_defaults(command=_show)
 
+    _apply_parsers(commands)
     _weights_parser(commands.add_parser("weights", help="weights of OpenSTL's SimVP: read them, or write them for it"))
 
     config = commands.add_parser("config", help="check a config, or write its schema, reference or comments")
@@ -90,6 +92,27 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("file", type=Path)
     annotate.set_defaults(command=_config_annotate)
     return parser
+
+
+def _apply_parsers(commands: Any) -> None:
+    label = commands.add_parser("label", help="class masks of every frame of one's own videos, by a trained run")
+    label.add_argument("run", type=Path, help="folder of a segmentation's run, such as results/runs/unet/seed_0")
+    label.set_defaults(command=_label)
+    predict = commands.add_parser("predict", help="future masks of one's own videos, by a trained run")
+    predict.add_argument("run", type=Path, help="folder of a run of future masks: results/runs/simvp_tuned/seed_0")
+    predict.add_argument(
+        "--labeler", type=Path, metavar="RUN", help="folder of a segmentation's run that makes masks of the frames "
+        "(default: the mask.npy of frame folders)",
+    )  # fmt: skip
+    predict.add_argument("--first", type=int, default=0, help="number of the first frame given, from 0 (default 0)")
+    predict.set_defaults(command=_predict)
+    for parser in (label, predict):
+        parser.add_argument(
+            "sources", type=Path, nargs="+", metavar="SOURCE", help="video, folder with image_0.png …, or folder of "
+            "these, which is searched",
+        )  # fmt: skip
+        parser.add_argument("--out", type=Path, required=True, help="folder to write, empty or new")
+        parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run (default auto)")
 
 
 def _weights_parser(parser: argparse.ArgumentParser) -> None:
@@ -222,6 +245,29 @@ def _show(options: argparse.Namespace) -> int:
 
     print((console.markdown if options.markdown else console.comparisons)(options.results))
     return 0
+
+
+def _label(options: argparse.Namespace) -> int:
+    from framecast.apply.label import label
+
+    return _told(label(options.run, options.sources, options.out, options.device), options.out)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from framecast.apply.predict import predict
+
+    return _told(
+        predict(options.run, options.sources, options.out, options.labeler, options.first, options.device), options.out
+    )
+
+
+def _told(outcomes: list[Any], out: Path) -> int:
+    """Name what failed; the exit status."""
+    failed = [one for one in outcomes if one.status == "failed"]
+    for one in failed:
+        print(f"framecast: {one.video_id}: {one.reason}", file=sys.stderr)
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} videos in {out}")
+    return 1 if failed else 0
 
 
 def _weights_import(options: argparse.Namespace) -> int:

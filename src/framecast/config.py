@@ -444,14 +444,23 @@ class Budget(Closed):
 
 
 class Init(Closed):
-    """Start from the weights of another experiment."""
+    """Start from the weights of another experiment, or from a file."""
 
-    experiment: str
+    experiment: str | None = None
     """The other experiment."""
     seed: int | None = None
     """Its seed; null means the same seed as this run."""
+    file: str | None = None
+    """Instead of `experiment`: a `.safetensors` file with this network's parameter names (`framecast weights import`
+    makes one of an OpenSTL checkpoint)."""
     fresh: list[str] = []
-    """Parameter prefixes that the other experiment does not have and that start anew; all others must load."""
+    """Parameter prefixes that are not there and start anew; all others must load."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Init:
+        if (self.experiment is None) == (self.file is None):
+            raise ValueError("give either `experiment` or `file`, not both and not neither")
+        return self
 
 
 class Experiment(Closed):

@@ -116,7 +116,7 @@ def _check_references(config: Config) -> None:
         known("data", experiment.data, config.data, f"{where}.data")
         known("model", experiment.model, config.models, f"{where}.model")
         known("budget", experiment.budget, config.budgets, f"{where}.budget")
-        if experiment.init:
+        if experiment.init and experiment.init.experiment:
             known("experiment", experiment.init.experiment, config.experiments, f"{where}.init.experiment")
             _check_seed(
                 config, experiment.init.experiment, experiment.init.seed, experiment.seeds, f"{where}.init.seed"
@@ -224,7 +224,7 @@ def _visit(config: Config, name: str, path: list[str], done: dict[str, None]) ->
 
 
 def _parents(config: Config, experiment: Experiment) -> Iterator[str]:
-    if experiment.init:
+    if experiment.init and experiment.init.experiment:
         yield experiment.init.experiment
     needs = _needs(config, experiment)
     for encoder in needs["encoders"]:

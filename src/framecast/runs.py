@@ -50,7 +50,7 @@ class Run:
     """One experiment with one seed.
 
     Attributes: spec, the JSON that makes the weights; dataset, the task's training samples; facts, what the task says
-    about them; parent, the folder of the run it starts from.
+    about them; parent, the weights it starts from.
     """
 
     spec: dict[str, Any]
@@ -72,10 +72,9 @@ class Run:
 
     def identity(self, rate: float | None, processes: int, purpose: str = "train") -> dict[str, Any]:
         """What makes this run the same run, as JSON."""
-        parent = self.parent / WEIGHTS if self.parent else None
         spec = {**self.spec, "budget": self.budget.model_dump(mode="json")}
         inputs = identity.inputs(self.stores, self.task.needs(self.spec["task"]))
-        return identity.describe(spec, inputs, parent, rate, processes) | {"purpose": purpose}
+        return identity.describe(spec, inputs, self.parent, rate, processes) | {"purpose": purpose}
 
     def network(self) -> nn.Module:
         """The network with its starting weights: drawn by the seed, fitted to the training data, or inherited.
@@ -89,8 +88,7 @@ class Run:
             torch.manual_seed(derive(self.seed, "fit"))
             self.task.fit(network, self.dataset)
         if self.parent is not None:
-            path = self.parent / WEIGHTS
-            weights.inherit(network, weights.load(path), fresh, str(path))
+            weights.inherit(network, weights.load(self.parent), fresh, str(self.parent))
         return network
 
 
@@ -98,10 +96,10 @@ def open_run(spec: dict[str, Any], stores: Stores, parent: Path | None, settings
     """Gather the parts of a run.
 
     Raises:
-        ValueError: `init` without a parent's folder, or the other way round.
+        ValueError: `init` without a parent's weights, or the other way round.
     """
     if (spec["init"] is None) != (parent is None):
-        raise ValueError(f"{spec['experiment']}: init is {spec['init']}, and the parent's run folder given is {parent}")
+        raise ValueError(f"{spec['experiment']}: init is {spec['init']}, and the parent's weights given are {parent}")
     task = components.load_task(spec["task"]["name"])
     dataset = task.dataset(spec["task"], stores, "train")
     budget, known = Budget.model_validate(spec["budget"]), Settings.model_validate(settings)

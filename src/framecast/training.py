@@ -51,7 +51,7 @@ def train(
     Args:
         spec: experiment, seed, task, model, budget, init, data, select, fingerprint: all that makes the weights.
         tuned: tuned.json of `tune`, whose learning rate replaces the budget's.
-        parent: Folder of the run that `init` starts from.
+        parent: Weights that `init` starts from.
         out: Paths of `model`, `run` and `curve`.
         work: Folder of the experiment's training states; this run's own is named by its identity.
         settings: How the work is done (`framecast.config.Settings`).

@@ -224,11 +224,13 @@ class Flow:
         return [str(self._run(w.experiment) / "tuned.json")] if budget["sweep"] and budget["steps"] else []
 
     def parent(self, w: Any) -> list[str]:
-        """Weights and record of the run named by `init`."""
+        """Weights and record of the run named by `init`, or the weights file that it names."""
         experiment = self.experiment(w)
         init = experiment["spec"]["init"]
         if init is None:
             return []
+        if init["file"]:
+            return [os.path.expanduser(init["file"])]
         own = getattr(w, "seed", experiment["seeds"][0])
         return self._run_files(init["experiment"], init["seed"] if init["seed"] is not None else own)
 

@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from framecast.jobs import first, folder_of, job, stores
+from framecast.jobs import first, job, stores
 from framecast.training import train
 
 with job(snakemake) as (params, settings):
-    tuned, parent = first(snakemake.input.get("tuned", [])), folder_of(snakemake.input.get("parent", []))
+    tuned, parent = first(snakemake.input.get("tuned", [])), first(snakemake.input.get("parent", []))
     outputs = {name: Path(path) for name, path in snakemake.output.items()}
     work = Path("results/work") / snakemake.wildcards.experiment
     train(params["spec"], stores(snakemake.input), tuned, parent, outputs, work, settings)

@@ -24,6 +24,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
+from framecast.ops.layout import fast_layout
 
 COPY = 5.0
 """Logit that the last mask's class starts with when the network is residual, over 0 of the others."""
@@ -217,7 +218,7 @@ class Translator(nn.Module):
         self.enc = nn.Sequential(*(MetaBlock(widths[i], widths[i + 1], mlp_ratio, drop, paths[i]) for i in range(N_T)))
 
     def forward(self, latents: Tensor) -> Tensor:
-        return self.enc(latents.flatten(1, 2)).unflatten(1, latents.shape[1:3])
+        return self.enc(fast_layout(latents.flatten(1, 2))).unflatten(1, latents.shape[1:3])
 
 
 def _zero_bias(conv: nn.Conv2d) -> None:
@@ -257,10 +258,11 @@ class SimVP(nn.Module):
 
     def features(self, frames: Tensor) -> Tensor:  # [B, T, C, H, W] -> [B, T', S, H, W]
         """What the 1×1 readout reads."""
-        latent, skip = self.enc(frames.flatten(0, 1))  # [B·T, S, h, w], [B·T, S, H, W]
+        latent, skip = self.enc(fast_layout(frames.flatten(0, 1)))  # [B·T, S, h, w], [B·T, S, H, W]
         latent = self.hid(latent.unflatten(0, frames.shape[:2]))[:, : self.frames_out]
         skip = skip.unflatten(0, frames.shape[:2])[:, : self.frames_out]
-        return self.dec(latent.flatten(0, 1), skip.flatten(0, 1)).unflatten(0, latent.shape[:2])
+        features = self.dec(fast_layout(latent.flatten(0, 1)), fast_layout(skip.flatten(0, 1)))
+        return features.unflatten(0, latent.shape[:2])
 
     def readout(self, features: Tensor) -> Tensor:  # [N, S, H, W] -> [N, C', H, W]
         return self.dec.readout(features)

@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
+from framecast.ops.layout import fast_layout
 
 
 class Config(Closed):
@@ -78,7 +79,7 @@ class UNet(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         height, width = frames.shape[2:]
         padded = F.pad(2 * frames - 1, (0, -width % self.step, 0, -height % self.step), mode="replicate")
-        levels = [self.enter(padded)]
+        levels = [self.enter(fast_layout(padded))]
         for down in self.down:
             levels.append(down(F.max_pool2d(levels[-1], 2)))
         x = levels.pop()

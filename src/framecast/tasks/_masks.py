@@ -58,6 +58,19 @@ def labelled_only(video_ids: list[str], units: list[str], masks: Masks, split: s
     return [video_id for video_id, _ in kept], [unit for _, unit in kept]
 
 
+def check_resize(frames: Frames, frame_set: str) -> None:
+    """Masks are brought to a view by squashing them, so a frame set that cuts or pads its frames is refused.
+
+    Raises:
+        ValueError: masks would lie elsewhere than what they show.
+    """
+    if frames.resize != "squash":
+        raise ValueError(
+            f"frame set {frame_set!r} has resize: {frames.resize}, and masks are squashed to its views, so they would "
+            "not lie on its frames; set its resize: squash"
+        )
+
+
 def check_lengths(frames: Frames, masks: Masks, video_ids: Sequence[str], frame_set: str) -> None:
     """A frame's mask is found by its number, so a frame set that drops frames is refused.
 

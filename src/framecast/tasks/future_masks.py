@@ -187,7 +187,7 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
     """All clips of a split; in training also those of the `unlabeled` splits.
 
     Raises:
-        ValueError: no video is long enough, or training videos have no masks.
+        ValueError: no video is long enough; training videos have no masks; a frame set that is not squashed.
     """
     frames, given = Frames(stores.frames[config["frames"]], config["view"]), Masks(stores.masks)
     table = stores.split(split)
@@ -208,6 +208,7 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
             labels = _predicted(config, stores, other)
             video_ids, units = video_ids + more["video_id"].tolist(), units + more["unit"].astype(str).tolist()
             seen, truth = ([*group, *[labels] * len(more)] for group in (seen, truth))
+    _masks.check_resize(frames, config["frames"])
     _masks.check_lengths(frames, given, video_ids, config["frames"])
     native = sorted({(int(height), int(width)) for height, width in zip(table["height"], table["width"], strict=True)})
     stride = config["stride"] if split == "train" else None
@@ -237,8 +238,9 @@ def _check_length(clips: Clips, split: str) -> None:
 
 
 def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
-    """What the network's shape depends on, and how much there is to learn from."""
-    return {"size": list(dataset.size), "clips": len(dataset), "videos": len(dataset.video_ids)}
+    """What the network's shape depends on, how frames came to that size, and how much there is to learn from."""
+    counts = {"clips": len(dataset), "videos": len(dataset.video_ids)}
+    return {"size": list(dataset.size), "resize": dataset.frames.resize, **counts}
 
 
 # --- network ---------------------------------------------------------------------------------------------------------
@@ -425,23 +427,41 @@ def gallery(
 
 
 def submit(config: dict[str, Any], predictions: Predictions, dataset: Clips, out: Path) -> None:
-    """Write what is handed in: masks.npy, videos.csv, pictures/.
+    """Write what is handed in (see `write_last`): the last mask of each video, in order of the sample ids.
 
-    masks.npy: uint8 [videos, H, W], the last mask of each video, in order of the video ids, at the videos' own size (at
-    the view's where sizes differ). videos.csv: row, video_id. pictures: for up to `PICTURES` videos the last frame
-    given, the prediction, and the prediction over the frame, in fixed colours.
+    Masks have the videos' own size, or the view's where the videos have several.
     """
     order = sorted(range(len(predictions.sample_ids)), key=lambda place: predictions.sample_ids[place])
     names = [predictions.sample_ids[place] for place in order]
-    masks = torch.from_numpy(predictions.arrays["mask"][:, -1][np.array(order)])
     size = dataset.native[0] if len(dataset.native) == 1 else dataset.size
-    np.save(out / "masks.npy", resized(masks, *size).numpy())
+    last = predictions.arrays["mask"][:, -1][np.array(order)]
+    video_ids = [_masks.parsed(name)[0] for name in names]
+    write_last(out, video_ids, last, size, config["classes"], lambda place: dataset.last_given(names[place]))
+
+
+def write_last(
+    out: Path,
+    video_ids: list[str],
+    masks: np.ndarray,
+    size: tuple[int, int],
+    classes: int,
+    last_given: Callable[[int], np.ndarray],
+) -> None:
+    """Write masks.npy, videos.csv and pictures/ into the folder `out`.
+
+    masks.npy: `masks`, uint8 [videos, h, w], brought to `size` = (H, W). videos.csv: row, video_id. pictures: for up to
+    `PICTURES` videos the last frame given, the prediction, and the prediction over the frame, in fixed colours.
+
+    Args:
+        last_given: From a video's place to its last frame given, uint8 [h, w, 3].
+    """
+    np.save(out / "masks.npy", resized(torch.from_numpy(masks), *size).numpy())
     with open(out / "videos.csv", "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(["row", "video_id"])
-        writer.writerows((place, _masks.parsed(name)[0]) for place, name in enumerate(names))
-    (out / "pictures").mkdir()
-    for place in _masks.drawn(names, PICTURES):
-        frame, mask = dataset.last_given(names[place]), masks[place].numpy()  # both at the view's size
-        cells = [frame, painted(mask, config["classes"]), overlay(frame, mask, config["classes"])]
+        writer.writerows(enumerate(video_ids))
+    (out / "pictures").mkdir(exist_ok=True)
+    for place in _masks.drawn(video_ids, PICTURES):
+        frame, mask = last_given(place), masks[place]
+        cells = [frame, painted(mask, classes), overlay(frame, mask, classes)]
         Image.fromarray(row(cells)).save(out / "pictures" / f"{place:05d}.png")
