@@ -482,7 +482,7 @@ def test_a_missing_file_and_no_wanted_clip_are_errors(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (lambda labels: labels.pop("Closing something"), "has 173 names: take the published labels.json"),
-        (lambda labels: labels.update({"Folding something": "6"}), "'Folding something' has the number '6', published is"),
+        (lambda labels: labels.update({"Folding something": "6"}), "'Folding something' has the number '6'"),
         (lambda labels: labels.update({"Closing sth": "5"}), "'Closing sth' is none of the 174 templates; did you mea"),
     ],
 )  # fmt: skip
