@@ -26,6 +26,7 @@ from framecast.apply._sources import Clip, Journal, Outcome, check_own, find, to
 from framecast.apply.label import segmented
 from framecast.files import replacing
 from framecast.listing import MASKS
+from framecast.mask_submission import write_last
 from framecast.ops.masks import resized
 from framecast.tasks import future_masks
 from framecast.video import VideoError
@@ -97,7 +98,7 @@ class _Forecast:
             last += list(found[:, -1])
         journal.check()
         sizes = {clip.size for clip in done}
-        future_masks.write_last(
+        write_last(
             out,
             [clip.video_id for clip in done],
             np.stack(last),

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from framecast.metrics import confusions, iou, iou_objects, part_name
 from framecast.ops.masks import iou_of
-from framecast.seeding import derive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,8 +113,3 @@ def check_classes(masks: Any, classes: int, what: str) -> None:
     largest = int(masks.max()) if masks.size else 0
     if largest >= classes:
         raise ValueError(f"{what} holds class {largest}; the task's classes = {classes} allows 0 to {classes - 1}")
-
-
-def drawn(names: list[str], count: int) -> list[int]:
-    """Places of some samples, drawn by hash of their names, in order."""
-    return sorted(sorted(range(len(names)), key=lambda place: derive(0, "gallery", names[place]))[:count])

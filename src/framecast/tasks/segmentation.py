@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from framecast.config import Closed, Positive
 from framecast.mask_pictures import column, overlay, painted, row
 from framecast.ops.masks import confusion_counts, iou_of, resized, soft_iou
+from framecast.seeding import drawn
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.stores.masks import Masks
@@ -263,7 +264,7 @@ def gallery(
     """
     headings = ["frame", "truth", *predictions]
     first = next(iter(predictions.values()))
-    chosen = _masks.drawn(first.sample_ids, count)
+    chosen = drawn("gallery", first.sample_ids, count)
     rows = []
     for place in chosen:
         video_id, number = _masks.parsed(first.sample_ids[place])
