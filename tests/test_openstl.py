@@ -35,7 +35,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 # --- adapter ---------------------------------------------------------------------------------------------------------
 
-CONFIG = simvp.Config(channels=4, hid_s=8, hid_t=16, n_s=4, n_t=3, mlp_ratio=2, residual=False)
+CONFIG = simvp.Config(channels=4, hid_s=8, hid_t=16, n_s=4, n_t=3, mlp_ratio=2, residual="none")
 SHAPE = {"classes": 5, "given": 3, "ahead": 2, "height": 8, "width": 12}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -29,9 +30,9 @@ def random_masks(*shape: int, classes: int = 5) -> Tensor:
 
 
 def logits_by_frame(network: simvp.MaskPredictor, masks: Tensor) -> Tensor:
-    features = network.features(masks)
-    last = masks[:, -1:].expand(-1, features.shape[1], -1, -1)
-    return network.logits(features.flatten(0, 1), last.flatten(0, 1)).unflatten(0, features.shape[:2])
+    features, start = network.features(masks), network.start(masks)
+    frames = [network.logits(features[:, frame], start[:, frame]) for frame in range(features.shape[1])]
+    return torch.stack(frames, dim=1)
 
 
 # --- against OpenSTL -------------------------------------------------------------------------------------------------
@@ -91,19 +92,20 @@ def test_a_skipped_block_is_skipped_for_whole_samples_and_the_mean_stays() -> No
 # --- masks -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_untrained_residual_network_copies_the_last_mask() -> None:
-    masks = random_masks(2, 3, 8, 12)
-    logits = simvp.build(SMALL, 5, 3, 2, 8, 12)(masks)
-    assert torch.equal(logits, copy_last_mask.build(copy_last_mask.Config(), 5, 3, 2, 8, 12)(masks) * simvp.COPY)
+@pytest.mark.parametrize(("residual", "baseline"), [("last", copy_last_mask), ("moved", shift_mask)])
+def test_an_untrained_residual_network_is_its_baseline(residual: str, baseline: ModuleType) -> None:
+    masks = random_masks(2, 4, 8, 12)
+    logits = simvp.build(SMALL.model_copy(update={"residual": residual}), 5, 4, 2, 8, 12)(masks)
+    assert torch.equal(logits, baseline.build(baseline.Config(), 5, 4, 2, 8, 12)(masks) * simvp.COPY)
 
 
 def test_without_residual_the_readout_is_all() -> None:
     torch.manual_seed(0)
-    network = simvp.build(SMALL.model_copy(update={"residual": False}), 5, 3, 2, 8, 12).eval()
+    network = simvp.build(SMALL.model_copy(update={"residual": "none"}), 5, 3, 2, 8, 12).eval()
     assert isinstance(network, simvp.MaskPredictor) and "copy" not in network.state_dict()
     masks = random_masks(2, 3, 8, 12)
     features = network.features(masks)
-    torch.testing.assert_close(network(masks).flatten(0, 1), network.readout(features.flatten(0, 1)))
+    torch.testing.assert_close(network(masks).flatten(0, 1), network.simvp.readout(features.flatten(0, 1)))
     assert features.shape == (2, 2, 8, 8, 12)
 
 

@@ -68,7 +68,7 @@ def build(config: Config, classes: int, given: int, ahead: int, height: int, wid
         model_type="gSTA", mlp_ratio=config.mlp_ratio, drop=config.drop, drop_path=config.drop_path,
         spatio_kernel_enc=config.kernel, spatio_kernel_dec=config.kernel,
     )  # fmt: skip
-    return MaskPredictor(Backend(theirs, ahead, classes), classes, config.channels, config.residual)
+    return MaskPredictor(Backend(theirs, ahead, classes), classes, config.channels, ahead, config.residual)
 
 
 def _simvp_model() -> Any:

@@ -17,17 +17,20 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
+from framecast.models.shift_mask import ShiftMask
 from framecast.ops.layout import fast_layout
 
 COPY = 5.0
-"""Logit that the last mask's class starts with when the network is residual, over 0 of the others."""
+"""Logit that the residual's class starts with, over 0 of the others."""
+VELOCITY_FRAMES = 3
+"""Last given frames whose mean velocity moves the residual's objects on."""
 
 
 class Config(Closed):
@@ -51,9 +54,9 @@ class Config(Closed):
     """Share of samples for which the last block is skipped in training; earlier blocks go evenly from 0.01 to it."""
     kernel: Positive = 3
     """Side of the encoder's and decoder's convolutions; odd."""
-    residual: bool = True
-    """Add the last given mask, times a learned scale, to every future frame's logits, and start from it alone: an
-    untrained network predicts copy-last."""
+    residual: Literal["none", "last", "moved"] = "moved"
+    """What is added, times a learned scale, to every future frame's logits: nothing, the last given mask, or that mask
+    with every object moved on at its own velocity (`framecast.models.shift_mask`). An untrained network predicts it."""
 
     @field_validator("kernel")
     @classmethod
@@ -277,16 +280,17 @@ class MaskPredictor(nn.Module):
 
     Args:
         simvp: Network with `features` and `readout` as `SimVP` has them, C = `channels`, C' = K = `classes`.
-        residual: See `Config`; the readout then starts at zero.
+        ahead, residual: T', and see `Config`; with a residual the readout starts at zero.
     """
 
-    def __init__(self, simvp: nn.Module, classes: int, channels: int, residual: bool) -> None:
+    def __init__(self, simvp: nn.Module, classes: int, channels: int, ahead: int, residual: str) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.ahead = classes, ahead
         self.embedding = nn.Embedding(classes, channels)
         self.simvp = simvp
-        self.copy = nn.Parameter(torch.tensor(COPY)) if residual else None
-        if residual:
+        self.mover = ShiftMask(VELOCITY_FRAMES, classes, ahead) if residual == "moved" else None
+        self.copy = nn.Parameter(torch.tensor(COPY)) if residual != "none" else None
+        if self.copy is not None:
             for parameter in simvp.dec.readout.parameters():  # type: ignore[union-attr, operator]
                 nn.init.zeros_(parameter)
 
@@ -294,22 +298,24 @@ class MaskPredictor(nn.Module):
         """What `logits` reads."""
         return self.simvp.features(self.embedding(masks.int()).movedim(-1, 2))  # type: ignore[operator]
 
-    def readout(self, features: Tensor) -> Tensor:  # [N, S, H, W] -> [N, K, H, W]
-        """The network's own part of the logits: all of them where it is not residual."""
-        return self.simvp.readout(features)  # type: ignore[operator]
+    def start(self, masks: Tensor) -> Tensor:  # uint8 [B, T, H, W] -> uint8 [B, T', H, W]
+        """The residual masks of the future frames."""
+        if self.mover is not None:
+            return self.mover.masks(masks).byte()
+        return masks[:, -1:].expand(-1, self.ahead, -1, -1)
 
-    def logits(self, features: Tensor, last: Tensor) -> Tensor:
-        """Features [N, S, H, W] of some future frames, with the last given mask of each one's clip, uint8 [N, H, W] →
-        logits [N, K, H, W]. A loss or a prediction can take them frame by frame."""
-        own = self.readout(features)
+    def logits(self, features: Tensor, start: Tensor) -> Tensor:
+        """Features [N, S, H, W] of some future frames, with their residual masks, uint8 [N, H, W] → logits
+        [N, K, H, W]. A loss or a prediction can take them frame by frame."""
+        own = self.simvp.readout(features)  # type: ignore[operator]
         if self.copy is None:
             return own
-        labels = torch.arange(self.classes, dtype=last.dtype, device=last.device)[:, None, None]
-        return own + self.copy * (last[:, None] == labels)
+        labels = torch.arange(self.classes, dtype=start.dtype, device=start.device)[:, None, None]
+        return own + self.copy * (start[:, None] == labels)
 
     def forward(self, masks: Tensor) -> Tensor:  # [B, T, H, W] -> [B, T', K, H, W]
-        features = self.features(masks)
-        return torch.stack([self.logits(frame, masks[:, -1]) for frame in features.unbind(1)], dim=1)
+        pairs = zip(self.features(masks).unbind(1), self.start(masks).unbind(1), strict=True)
+        return torch.stack([self.logits(*pair) for pair in pairs], dim=1)
 
 
 def check_sizes(n_s: int, given: int, ahead: int, height: int, width: int) -> None:
@@ -341,4 +347,4 @@ def build(config: Config, classes: int, given: int, ahead: int, height: int, wid
         (given, config.channels, height, width), config.hid_s, config.hid_t, config.n_s, config.n_t, config.mlp_ratio,
         config.drop, config.drop_path, config.kernel, config.kernel, ahead, classes,
     )  # fmt: skip
-    return MaskPredictor(simvp, classes, config.channels, config.residual)
+    return MaskPredictor(simvp, classes, config.channels, ahead, config.residual)

@@ -136,16 +136,15 @@ class FutureMasks(nn.Module):
         self.passes = -(-config["ahead"] // self.step)
 
     def roll_out(self, given: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Masks uint8 [B, T', H, W], and the scores of the last one [B, K, H, W].
+        """Masks uint8 [B, T', H, W], and the scores of the last one [B, K, H, W], of all classes.
 
         allowed: bool [B, K], classes that may be predicted.
         """
         history, found = given, []
         for _ in range(self.passes):
             logits = self.core(history)  # [B, step, K, H, W]
-            if allowed is not None:
-                logits = logits.masked_fill(~allowed[:, None, :, None, None], float("-inf"))
-            found.append(logits.argmax(2).byte())
+            free = logits if allowed is None else logits.masked_fill(~allowed[:, None, :, None, None], float("-inf"))
+            found.append(free.argmax(2).byte())
             history = torch.cat([history, found[-1]], 1)[:, -given.shape[1] :]
         masks = torch.cat(found, 1)[:, : self.config["ahead"]]
         return masks, logits[:, (self.config["ahead"] - 1) % self.step]
@@ -174,12 +173,13 @@ def loss(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator,
         weight = torch.ones(end - start, device=clip.device)
         if end == clip.shape[1]:
             weight[-1] = config["last_weight"]
-        truth, last = clip[:, start:end], history[:, -1]
-        errors.append(_cross_entropy(module.core, features, truth, last, weight) * weight.sum())
+        truth, starts = clip[:, start:end], module.core.start(history)[:, : end - start]  # [B, step, H, W] each
+        errors.append(_cross_entropy(module.core, features, truth, starts, weight) * weight.sum())
         weights.append(weight.sum())
         if end == clip.shape[1] and config["overlap"]:
-            parts["overlap"] = soft_iou(module.core.logits(features[:, -1], last), truth[:, -1]).mean()
-        history = _fed_back(module, history, features, truth, generator, progress) if end < clip.shape[1] else history
+            parts["overlap"] = soft_iou(module.core.logits(features[:, -1], starts[:, -1]), truth[:, -1]).mean()
+        if end < clip.shape[1]:
+            history = _fed_back(module, history, features, starts, truth, generator, progress)
         start = end
     error = torch.stack(errors).sum() / torch.stack(weights).sum()
     return {"loss": error + config["overlap"] * parts.get("overlap", 0.0), "cross_entropy": error, **parts}
@@ -196,23 +196,26 @@ def augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) 
     return clip
 
 
-def _cross_entropy(core: Any, features: Tensor, truth: Tensor, last: Tensor, weight: Tensor) -> Tensor:
+def _cross_entropy(core: Any, features: Tensor, truth: Tensor, starts: Tensor, weight: Tensor) -> Tensor:
     """Mean over samples and frames, frames weighted; scores of one frame of each sample at a time are in memory."""
-    samples, frames = truth.shape[:2]
-    beside = last[:, None].expand(-1, frames, -1, -1).flatten(0, 1)
-    weights = weight.repeat(samples)
-    return chunked_cross_entropy(features.flatten(0, 1), truth.flatten(0, 1), core.logits, samples, (beside,), weights)
+    frames, wanted, beside = (whole.flatten(0, 1) for whole in (features, truth, starts))
+    return chunked_cross_entropy(frames, wanted, core.logits, len(truth), (beside,), weight.repeat(len(truth)))
 
 
 def _fed_back(
-    module: FutureMasks, history: Tensor, features: Tensor, truth: Tensor, generator: torch.Generator, progress: float
+    module: FutureMasks,
+    history: Tensor,
+    features: Tensor,
+    starts: Tensor,
+    truth: Tensor,
+    generator: torch.Generator,
+    progress: float,
 ) -> Tensor:
     """The next pass's masks: the truth, or for some samples the network's own (scheduled sampling)."""
     share = module.config["truth_share"] ** progress if module.config["truth_share"] else float(progress == 0)
     with torch.no_grad():
-        own = torch.stack(
-            [module.core.logits(features[:, frame], history[:, -1]).argmax(1) for frame in range(features.shape[1])], 1
-        )
+        pairs = zip(features.unbind(1), starts.unbind(1), strict=True)
+        own = torch.stack([module.core.logits(*pair).argmax(1) for pair in pairs], 1)
     true = torch.rand(len(truth), generator=generator, device=truth.device) < share
     fed = torch.where(true[:, None, None, None], truth, own.byte())
     return torch.cat([history, fed], 1)[:, -history.shape[1] :]
@@ -220,9 +223,13 @@ def _fed_back(
 
 @torch.no_grad()
 def monitor(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
-    """iou of the last frame of the roll-out and its cross-entropy, one a sample; counts of pixels for `summarise`."""
-    masks, scores = module.roll_out(batch["given"])
-    shared, union = confusion_counts(masks[:, -1], batch["ahead"][:, -1], module.config["classes"])
+    """iou of the last frame of the roll-out and its cross-entropy, one a sample; counts of pixels for `summarise`.
+
+    IoU is of classes that were seen, as the default inference has it; the cross-entropy is of all.
+    """
+    classes = module.config["classes"]
+    masks, scores = module.roll_out(batch["given"], seen(batch["given"], classes))
+    shared, union = confusion_counts(masks[:, -1], batch["ahead"][:, -1], classes)
     error = nn.functional.cross_entropy(scores.float(), batch["ahead"][:, -1].long(), reduction="none").mean((1, 2))
     return {"cross_entropy": error, "iou": iou_of(shared, union), "shared": shared, "union": union}
 
