@@ -5,6 +5,7 @@ rule tune:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
         sources=lambda w: FLOW.sources(w),
         parent=lambda w: FLOW.parent(w),
     output:
@@ -28,6 +29,7 @@ rule train:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
         sources=lambda w: FLOW.sources(w),
         tuned=lambda w: FLOW.tuned(w),
         parent=lambda w: FLOW.parent(w),
@@ -54,6 +56,7 @@ rule predict:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
         sources=lambda w: FLOW.sources(w),
         model="results/runs/{experiment}/seed_{seed}/model.safetensors",
         run="results/runs/{experiment}/seed_{seed}/run.json",
@@ -77,6 +80,7 @@ rule score:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:
@@ -99,6 +103,7 @@ rule submit:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:
