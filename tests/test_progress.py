@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from test_plan import DEFAULT
 
 from framecast import hub, identity, plan, prediction, runs, tokens, training
 from framecast.config import Budget, Config, Settings
@@ -21,8 +22,6 @@ from framecast.stores.frames import FrameWriter
 from framecast.tasks import progress
 from framecast.validation import parse
 from framecast.workflow_inputs import Flow
-
-from test_plan import DEFAULT
 
 torch.set_num_threads(1)
 SIDE = 24
@@ -266,6 +265,17 @@ def test_encoders_and_tokenizer_of_a_folder(stores, folder):
         assert torch.allclose(net.core.frames(frames), pooled, atol=1e-4)
         assert net(batch["frames"], batch["tokens"], batch["kept"], batch["elapsed"]).shape == (12,)
     assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_local_folders_are_part_of_a_runs_identity(folder):
+    task, keys = from_folder(folder)
+    spec = {"task": task, "model": keys.model_dump(mode="json")}
+    assert hub.local_folders(spec) == [str(folder / "clip"), str(folder / "resnet")]
+    before = identity.pretrained(spec)
+    (folder / "resnet" / hub.PIXELS).write_text("{}")
+    after = identity.pretrained(spec)
+    assert before["pretrained/0"] == after["pretrained/0"] and before["pretrained/1"] != after["pretrained/1"]
+    assert hub.local_folders({"model": {"frame_encoder": {"hub": "microsoft/resnet-50"}, "name": "pac_net"}}) == []
 
 
 def test_a_tokenizer_that_is_not_the_encoders(stores, folder):

@@ -49,6 +49,17 @@ def folder(weights: str, revision: str | None) -> Path:
     return _download(weights, revision)
 
 
+def local_folders(keys: Any) -> list[str]:
+    """Folders on this machine that a task or a model names as `hub`, at any depth of its keys; sorted, once each."""
+    if not isinstance(keys, dict):
+        return []
+    found = {folder for value in keys.values() for folder in local_folders(value)}
+    name = keys.get("hub")
+    if isinstance(name, str) and Path(name).expanduser().is_dir():
+        found.add(str(Path(name).expanduser()))
+    return sorted(found)
+
+
 def _download(name: str, revision: str) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from framecast import hub
 from framecast.files import canonical, digest, file_digest, read_json
 from framecast.stores import Stores
 
@@ -33,6 +34,12 @@ def inputs(stores: Stores, needs: dict[str, Any]) -> dict[str, str]:
     for experiment, files in sorted(stores.predictions.items()):
         paths |= {f"predictions/{experiment}/{split}": path for split, path in sorted(files.items())}
     return {name: content(path) for name, path in paths.items()}
+
+
+def pretrained(spec: dict[str, Any]) -> dict[str, str]:
+    """Digest of each local folder in the hub's format that the task or the model names."""
+    folders = hub.local_folders({part: spec[part] for part in ("task", "model")})
+    return {f"pretrained/{number}": content(Path(folder)) for number, folder in enumerate(folders)}
 
 
 def content(path: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from framecast import SETTINGS, catalogue, plan
+from framecast import SETTINGS, catalogue, hub, plan
 from framecast.files import canonical
 from framecast.fingerprint import SOURCE
 from framecast.validation import ConfigError
@@ -195,6 +195,11 @@ class Flow:
         """What is known of the frames of a run's data, where its task reads any."""
         experiment = self.experiment(w)
         return self.label_folders(experiment["spec"]["data"]) if experiment["needs"].get("labels") else []
+
+    def pretrained(self, w: Any) -> list[str]:
+        """Local folders in the hub's format that a run's task or model names."""
+        spec = self.experiment(w)["spec"]
+        return hub.local_folders({part: spec[part] for part in ("task", "model")})
 
     def sources(self, w: Any) -> list[str]:
         """Predictions of other experiments that a run reads as data: of the split in hand, or of those for training."""

@@ -6,6 +6,7 @@ rule tune:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         parent=lambda w: FLOW.parent(w),
     output:
@@ -30,6 +31,7 @@ rule train:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         tuned=lambda w: FLOW.tuned(w),
         parent=lambda w: FLOW.parent(w),
@@ -57,6 +59,7 @@ rule predict:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         model="results/runs/{experiment}/seed_{seed}/model.safetensors",
         run="results/runs/{experiment}/seed_{seed}/run.json",
@@ -81,6 +84,7 @@ rule score:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:
@@ -104,6 +108,7 @@ rule submit:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:
