@@ -48,5 +48,6 @@ rule all:
     input:
         FLOW.all_caches(),
         FLOW.submissions(),
+        FLOW.annotations(),
         "results/summary.xlsx",
         "results/report.html",

@@ -101,7 +101,9 @@ def test_recording_groups_stay_together_and_classes_are_spread() -> None:
         (["--shares", "train=.999", "val=.001"], "leave no video for val: make more videos"),
         (["--truth", "out/truth.npy"], "lies in out: give a file outside"),
         (["--size", "31x48"], "size is 31x48: height and width must be even and at least 32"),
-        (["--layout", "plain", "--truth", "t.npy"], "--shares and --truth belong to --layout frame_folders"),
+        (["--layout", "plain", "--truth", "t.npy"], "--truth belongs to --layout frame_folders"),
+        (["--layout", "plain", "--shares", "train=1"], "--shares belongs to --layout frame_folders and --layout ssv2"),
+        (["--layout", "ssv2", "--shares", "val=1"], "shares name 'val'; the layout has the folders train, validation"),
     ],
 )
 def test_the_command_says_what_is_wrong(

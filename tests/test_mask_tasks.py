@@ -141,6 +141,15 @@ def test_a_frame_set_that_drops_frames_is_refused(stores, tmp_path):
         segmentation.dataset(SEGMENT, Stores(stores.samples, stores.frames, masks=[tmp_path / "longer.h5"]), "test")
 
 
+@pytest.mark.parametrize(("task", "config"), [(segmentation, SEGMENT), (future_masks, FUTURE)])
+def test_a_frame_set_that_cuts_frames_is_refused(stores, tmp_path, task, config):
+    with FrameWriter(tmp_path / "cut", {**FRAME_SET, "resize": "crop"}) as writer:
+        writer.finish({})
+    cut = Stores(stores.samples, {"native": [tmp_path / "cut"]}, {}, stores.masks)
+    with pytest.raises(ValueError, match="frame set 'native' has resize: crop, and masks are squashed"):
+        task.dataset(config, cut, "test")
+
+
 def test_one_frame_of_each_video(stores):
     config = {**SEGMENT, "at": 4}
     assert everything(segmentation.dataset(config, stores, "test"))["sample_id"] == [
@@ -351,6 +360,8 @@ def test_train_predict_score(stores, tmp_path):
         == (found.arrays["mask"][:, -1] == truth).sum()
     )
     assert "iou_corpus" in set(pd.read_csv(folder / "curve.csv")["quantity"])
+    facts = read_json(folder / runs.RECORD)["facts"]
+    assert facts == {"size": [HEIGHT, WIDTH], "resize": "squash", "clips": 17, "videos": 7}
 
 
 def test_fine_tuning_starts_from_cross_entropy_and_the_segmenter_scores_the_same_samples(stores, tmp_path):

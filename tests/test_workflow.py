@@ -51,17 +51,19 @@ OVERLAY = {
 class Workflow:
     """A copy of the repository with its results."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, overlay: dict = OVERLAY, below: tuple[str, ...] = ()) -> None:
+        """below: Overlays of the repository that this one is merged on."""
         self.folder = folder
+        self.configfiles = [*below, "overlay.yaml"]
         for name in ("Snakefile", "workflow", "config", "profiles", "envs", "src"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-        (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
+        (folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
 
     def snakemake(self, *options: str, check: bool = True) -> str:
         """Run it; returns what it printed."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "src"), "PYTHONWARNINGS": "default"}
-        command = [*SNAKEMAKE, "--cores", "2", *options, "--configfile", "overlay.yaml"]
+        command = [*SNAKEMAKE, "--cores", "2", *options, "--configfile", *self.configfiles]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=900)
         text = done.stdout + done.stderr
         assert not check or done.returncode == 0, text[-6000:]

@@ -12,6 +12,7 @@ from typing import Any
 
 from framecast.buckets import bucket_of
 from framecast.files import canonical, digest, read_json, write_changed
+from framecast.listing import list_frame_folders, list_named, list_videos
 from framecast.seeding import derive
 
 Entry = tuple[str, int, int]
@@ -25,7 +26,7 @@ def update(data: dict[str, Any], folder: Path) -> dict[int, str]:
         folder: Where the listings of this data set are kept.
     """
     shards: dict[int, list[Entry]] = {}
-    for entry in _limited(_entries(data["source"]), data):
+    for entry in _limited(_parts(data), data.get("limit")):
         shards.setdefault(bucket_of(entry[0], data["buckets"]), []).append(entry)
     digests = {shard: digest(canonical(entries)) for shard, entries in sorted(shards.items())}
     for shard, entries in shards.items():
@@ -45,7 +46,7 @@ def shard_file(folder: Path, shard: int, digest: str) -> Path:
 
 
 def _summary(data: dict[str, Any], folder: Path) -> Path:
-    listed = canonical({key: data.get(key) for key in ("source", "buckets", "limit")})
+    listed = canonical({key: data.get(key) for key in ("source", "buckets", "splits", "limit")})
     return folder / f"buckets.{digest(listed)[:16]}.json"
 
 
@@ -54,37 +55,69 @@ def videos(listing: str | Path) -> list[str]:
     return [entry[0] for entry in read_json(listing)]
 
 
-def _entries(source: dict[str, Any]) -> list[Entry]:
+def _parts(data: dict[str, Any]) -> dict[str, list[Entry]]:
+    """The videos, in parts of which light mode takes equally many: the first folders of pictures, or official splits,
+    are of very unequal sizes, and none may come out empty."""
+    source = data["source"]
     if source["kind"] == "world":
-        from framecast.shapes import video_ids
-
-        return [(name, 0, 0) for name in video_ids(source)]
-    from framecast.listing import list_frame_folders, list_videos
-
+        return {"": _made(source)}
+    if source["kind"] == "ssv2":
+        return _annotated(source, data["splits"])
     if source["kind"] == "frame_folders":
-        entries = list_frame_folders(source)
-        wanted = "no folder below it holds image_*.png"
-        remedy = f"check `path`: a video is a folder such as {next(iter(source['frames']))}/video_00000 in it"
-    else:
-        entries = list_videos(source)
-        wanted = f"no file in it ends in one of {source['suffixes']}"
-        remedy = "check `path`, or add the ending to `suffixes`"
+        return _frame_folders(source)
+    entries = list_videos(source)
     if not entries:
-        raise FileNotFoundError(f"data source {source['path']!r}: {wanted}; {remedy}")
-    return entries
+        raise FileNotFoundError(
+            f"data source {source['path']!r}: no file in it ends in one of {source['suffixes']}; check `path`, or add "
+            "the ending to `suffixes`"
+        )
+    return {"": entries}
 
 
-def _limited(entries: list[Entry], data: dict[str, Any]) -> list[Entry]:
-    """Light mode: the first `limit` videos by hash of the id, so that a few are a fair sample of all classes.
+def _made(source: dict[str, Any]) -> list[Entry]:
+    """The embedded world's videos, of which a task list keeps some."""
+    from framecast.shapes import video_ids
 
-    Frame folders have splits of very unequal sizes: as many are taken of each first folder, so that none is empty.
-    """
-    limit = data.get("limit")
+    return [(name, 0, 0) for name in video_ids(source)]
+
+
+def _annotated(source: dict[str, Any], splits: dict[str, Any]) -> dict[str, list[Entry]]:
+    """The files of the wanted clips, split by split; nothing else of the folder is looked at."""
+    from framecast.annotations.ssv2_selection import select
+
+    clips, _ = select(source, splits["sets"])
+    split_of = {clip.video_id: clip.split for clip in clips}
+    parts: dict[str, list[Entry]] = {}
+    for entry in list_named(source, list(split_of)):
+        parts.setdefault(split_of[entry[0]], []).append(entry)
+    if not parts:
+        raise FileNotFoundError(
+            f"data source {source['path']!r}: none of the {len(clips)} wanted clips is in it, the first is "
+            f"{clips[0].video_id!r}; check `path` and `suffix`"
+        )
+    return parts
+
+
+def _frame_folders(source: dict[str, Any]) -> dict[str, list[Entry]]:
+    parts: dict[str, list[Entry]] = {}
+    for entry in list_frame_folders(source):
+        parts.setdefault(entry[0].partition("/")[0], []).append(entry)
+    if not parts:
+        raise FileNotFoundError(
+            f"data source {source['path']!r}: no folder below it holds image_*.png; check `path`: a video is a folder "
+            f"such as {next(iter(source['frames']))}/video_00000 in it"
+        )
+    return parts
+
+
+def _limited(parts: dict[str, list[Entry]], limit: int | None) -> list[Entry]:
+    """Light mode: the first videos by hash of the id, so that a few are a fair sample, as many of each part."""
+    entries = [entry for part in parts.values() for entry in part]
     if limit is None or len(entries) <= limit:
         return entries
-    parts: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: derive(0, "light", entry[0])):
-        first = entry[0].partition("/")[0] if data["source"]["kind"] == "frame_folders" else ""
-        parts.setdefault(first, []).append(entry)
     each = max(1, limit // len(parts))
-    return sorted(entry for part in parts.values() for entry in part[:each])
+    return sorted(
+        entry
+        for part in parts.values()
+        for entry in sorted(part, key=lambda entry: derive(0, "light", entry[0]))[:each]
+    )

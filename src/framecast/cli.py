@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framecast import __version__
+from framecast.devices import DEVICES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,18 +45,27 @@ def _parser() -> argparse.ArgumentParser:
     world.add_argument("--seed", type=int, help="another seed than the config's")
     world.add_argument("--size", type=_size, metavar="HEIGHTxWIDTH", help="another size than the config's, pixels")
     world.add_argument(
-        "--layout", choices=["plain", "frame_folders"], default="plain",
+        "--layout", choices=["plain", *SHARES], default="plain",
         help="plain: videos with labels, states and masks (default); frame_folders: train, val, unlabeled and hidden "
-        "with 22 (hidden: 11) pictures a video, and masks in train and val",
+        "with 22 (hidden: 11) pictures a video, and masks in train and val; ssv2: numbered videos with the json files "
+        "of Something-Something V2",
     )  # fmt: skip
     world.add_argument(
         "--shares", nargs="+", type=_share, metavar="FOLDER=SHARE", default=None,
-        help="of frame_folders: shares of the videos (default train=.35 val=.25 unlabeled=.25 hidden=.15)",
+        help="of frame_folders and ssv2: shares of the videos (default train=.35 val=.25 unlabeled=.25 hidden=.15; "
+        "train=.7 validation=.2 test=.1)",
     )  # fmt: skip
     world.add_argument(
         "--truth", type=Path, help="of frame_folders: .npy file for the masks of the hidden videos' 22nd frames"
     )
     world.set_defaults(command=_world)
+
+    chosen = commands.add_parser("filter", help="count the clips of tasks in json files of Something-Something V2")
+    chosen.add_argument("files", type=Path, nargs="+", help="train.json, validation.json, …")
+    chosen.add_argument("--labels", type=Path, help="labels.json, to be checked")
+    chosen.add_argument("--config", type=Path, help="config file with `task_lists` (default: the embedded one)")
+    chosen.add_argument("--tasks", default="brief", help="entry of `task_lists` (default brief)")
+    chosen.set_defaults(command=_filter)
 
     export = commands.add_parser("export", help="write a frame store as folders of PNG files")
     export.add_argument("frames", type=Path, nargs="+", help="bucket folders below results/data/DATA/frames/FRAME_SET")
@@ -68,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--markdown", action="store_true", help="for a document, with learning rates and probes")
     show.set_defaults(command=_show)
 
+    _apply_parsers(commands)
     _weights_parser(commands.add_parser("weights", help="weights of OpenSTL's SimVP: read them, or write them for it"))
 
     config = commands.add_parser("config", help="check a config, or write its schema, reference or comments")
@@ -81,6 +92,27 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("file", type=Path)
     annotate.set_defaults(command=_config_annotate)
     return parser
+
+
+def _apply_parsers(commands: Any) -> None:
+    label = commands.add_parser("label", help="class masks of every frame of one's own videos, by a trained run")
+    label.add_argument("run", type=Path, help="folder of a segmentation's run, such as results/runs/unet/seed_0")
+    label.set_defaults(command=_label)
+    predict = commands.add_parser("predict", help="future masks of one's own videos, by a trained run")
+    predict.add_argument("run", type=Path, help="folder of a run of future masks: results/runs/simvp_tuned/seed_0")
+    predict.add_argument(
+        "--labeler", type=Path, metavar="RUN", help="folder of a segmentation's run that makes masks of the frames "
+        "(default: the mask.npy of frame folders)",
+    )  # fmt: skip
+    predict.add_argument("--first", type=int, default=0, help="number of the first frame given, from 0 (default 0)")
+    predict.set_defaults(command=_predict)
+    for parser in (label, predict):
+        parser.add_argument(
+            "sources", type=Path, nargs="+", metavar="SOURCE", help="video, folder with image_0.png …, or folder of "
+            "these, which is searched",
+        )  # fmt: skip
+        parser.add_argument("--out", type=Path, required=True, help="folder to write, empty or new")
+        parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run (default auto)")
 
 
 def _weights_parser(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +153,10 @@ def _make_folder(path: Path) -> None:
         raise PermissionError(f"--out {str(path)!r}: this folder may not be written to; give another one")
 
 
-SHARES = {"train": 0.35, "val": 0.25, "unlabeled": 0.25, "hidden": 0.15}
+SHARES = {
+    "frame_folders": {"train": 0.35, "val": 0.25, "unlabeled": 0.25, "hidden": 0.15},
+    "ssv2": {"train": 0.7, "validation": 0.2, "test": 0.1},
+}
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -139,17 +174,25 @@ def _share(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: give a folder and its part: train=.35") from None
 
 
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "config.yaml"
+
+
 def _world(options: argparse.Namespace) -> int:
     from framecast import shapes
 
     source = _world_source(options)
-    if options.layout == "frame_folders":
-        shares = SHARES if options.shares is None else dict(options.shares)
-        counts = shapes.write_frame_folders(source, shares, options.out, options.truth)
+    if options.truth is not None and options.layout != "frame_folders":
+        raise ValueError("--truth belongs to --layout frame_folders")
+    if options.layout in SHARES:
+        shares = SHARES[options.layout] if options.shares is None else dict(options.shares)
+        if options.layout == "ssv2":
+            counts = shapes.write_ssv2(source, shares, options.out)
+        else:
+            counts = shapes.write_frame_folders(source, shares, options.out, options.truth)
         print(f"{', '.join(f'{count} {name}' for name, count in counts.items())} videos in {options.out}")
         return 0
-    if options.shares is not None or options.truth is not None:
-        raise ValueError("--shares and --truth belong to --layout frame_folders")
+    if options.shares is not None:
+        raise ValueError("--shares belongs to --layout frame_folders and --layout ssv2")
     shapes.write_folder(source, options.out)
     print(f"{source['videos']} videos with labels in {options.out}")
     return 0
@@ -160,8 +203,7 @@ def _world_source(options: argparse.Namespace) -> dict[str, Any]:
     from framecast.config import Config, WorldSource
     from framecast.validation import known, parse
 
-    path = options.config or Path(__file__).resolve().parents[2] / "config" / "config.yaml"
-    config = parse(Config, _merged([path]))
+    config = parse(Config, _merged([options.config or CONFIG]))
     known("data", options.data, config.data, "--data")
     source = config.data[options.data].source.model_dump(mode="json")
     if source["kind"] != "world":
@@ -170,7 +212,24 @@ def _world_source(options: argparse.Namespace) -> dict[str, Any]:
         source["seed"] = options.seed
     if options.size is not None:
         source["height"], source["width"] = options.size
-    return parse(WorldSource, source, f"--data {options.data}").model_dump(mode="json")
+    source = parse(WorldSource, source, f"--data {options.data}").model_dump(mode="json")
+    if source["tasks"] is not None:
+        from framecast.plan import task_list
+
+        source["tasks"] = task_list(config, source["tasks"], f"data.{options.data}.source.tasks")
+    return source
+
+
+def _filter(options: argparse.Namespace) -> int:
+    from framecast.annotations.ssv2_selection import counts
+    from framecast.config import Config
+    from framecast.plan import task_list
+    from framecast.validation import parse
+
+    tasks = task_list(parse(Config, _merged([options.config or CONFIG])), options.tasks, "--tasks")
+    for file in options.files:
+        print(counts(file, tasks, options.labels))
+    return 0
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -186,6 +245,29 @@ def _show(options: argparse.Namespace) -> int:
 
     print((console.markdown if options.markdown else console.comparisons)(options.results))
     return 0
+
+
+def _label(options: argparse.Namespace) -> int:
+    from framecast.apply.label import label
+
+    return _told(label(options.run, options.sources, options.out, options.device), options.out)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from framecast.apply.predict import predict
+
+    return _told(
+        predict(options.run, options.sources, options.out, options.labeler, options.first, options.device), options.out
+    )
+
+
+def _told(outcomes: list[Any], out: Path) -> int:
+    """Name what failed; the exit status."""
+    failed = [one for one in outcomes if one.status == "failed"]
+    for one in failed:
+        print(f"framecast: {one.video_id}: {one.reason}", file=sys.stderr)
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} videos in {out}")
+    return 1 if failed else 0
 
 
 def _weights_import(options: argparse.Namespace) -> int:

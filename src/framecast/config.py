@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from framecast.split_rules import split_names
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Positive = Annotated[int, Field(ge=1)]
@@ -61,6 +63,9 @@ class WorldSource(Closed):
     """Frames per second."""
     objects: tuple[Positive, Positive] = (1, 3)
     """Fewest and most objects in a video (some classes need two)."""
+    tasks: str | None = None
+    """Key of `task_lists`: only the videos whose template is in it are kept, of `videos` counted before; null keeps
+    all."""
 
     @model_validator(mode="after")
     def _sizes(self) -> WorldSource:
@@ -80,6 +85,15 @@ def _not_empty(path: str) -> str:
 
 
 VideoFolder = Annotated[str, AfterValidator(_not_empty)]
+
+
+def _names_a_file(path: str) -> str:
+    if not path.strip():
+        raise ValueError("the path is empty; give the json file")
+    return path
+
+
+AnnotationPath = Annotated[str, AfterValidator(_names_a_file)]
 
 
 class PlainSource(Closed):
@@ -143,6 +157,34 @@ class FrameFolderSource(Closed):
         return self
 
 
+class Ssv2Source(Closed):
+    """Something-Something V2, or a set in its form: clips with texts, filtered to tasks before any is decoded."""
+
+    kind: Literal["ssv2"]
+    """`ssv2`: the annotations name the clips; of the folder nothing else is looked at."""
+    path: VideoFolder
+    """The folder of the clips, `78687.webm` …; relative paths start at the working folder."""
+    suffix: str = ".webm"
+    """What follows the id in a clip's file name."""
+    labels: AnnotationPath
+    """The published labels.json: template without brackets → number."""
+    train: AnnotationPath
+    """The published train.json: a list of `{id, label, template, placeholders}`."""
+    validation: AnnotationPath
+    """The published validation.json, in the same form."""
+    test: AnnotationPath | None = None
+    """The published test.json, a list of `{id}`: clips without text, so only where `tasks` is null."""
+    tasks: str | None
+    """Key of `task_lists`: only the clips whose template is in it are indexed and decoded; null keeps all."""
+    caps: dict[Name, Positive] = {}
+    """Split to the most clips of each task in it, for example `{train: 2000, test: 100}`; a split without a number
+    keeps all. Which are kept follows from a hash of the id, not from the order in the files."""
+    seed: int = 0
+    """Seed of that hash."""
+    timeout: Annotated[float, Field(gt=0)] = 300
+    """Seconds that decoding one file may take before the file is rejected."""
+
+
 class RandomSplit(Closed):
     """Splits drawn by hash of the id, stratified by class, with recording groups kept together."""
 
@@ -182,10 +224,30 @@ class ListSplit(Closed):
     share its videos evenly, by hash of the recording."""
 
 
+class OfficialSplit(Closed):
+    """The division that the set was published with."""
+
+    kind: Literal["official"]
+    """`official`: train.json and validation.json of an `ssv2` source say it."""
+    sets: dict[Name, Literal["train", "validation", "test"]] = {
+        "train": "train", "select": "validation", "test": "validation",
+    }  # fmt: skip
+    """Split to the source's file. Splits that name one file share its clips evenly, by hash of the id."""
+
+
 KINDS: dict[str, dict[str, type[BaseModel]]] = {
-    "source": {"world": WorldSource, "plain": PlainSource, "frame_folders": FrameFolderSource},
-    "splits": {"random": RandomSplit, "subfolders": SubfolderSplit, "lists": ListSplit},
+    "source": {"world": WorldSource, "plain": PlainSource, "frame_folders": FrameFolderSource, "ssv2": Ssv2Source},
+    "splits": {"random": RandomSplit, "subfolders": SubfolderSplit, "lists": ListSplit, "official": OfficialSplit},
 }
+
+
+class AnnotationFile(Closed):
+    """A file of annotations that is written from the samples table."""
+
+    split: str
+    """The split whose clips it lists."""
+    tasks: list[str] | None = None
+    """Tasks of the source's task list that it takes; null takes all."""
 
 
 def _of_its_kind(value: Any, kinds: dict[str, type[BaseModel]]) -> Any:
@@ -199,12 +261,14 @@ def _of_its_kind(value: Any, kinds: dict[str, type[BaseModel]]) -> Any:
 class Data(Closed):
     """A set of videos: where it comes from, how it is cut into shards and splits."""
 
-    source: Annotated[WorldSource | PlainSource | FrameFolderSource, Field(discriminator="kind")]
+    source: Annotated[WorldSource | PlainSource | FrameFolderSource | Ssv2Source, Field(discriminator="kind")]
     """Where the videos come from."""
     buckets: Annotated[int, Field(ge=1, le=4096)] = 16
     """Number of shards. A video's shard is a hash of its id, so a new video touches one shard. Changing it rebuilds
     all."""
-    splits: Annotated[RandomSplit | SubfolderSplit | ListSplit, Field(discriminator="kind")] = RandomSplit()
+    splits: Annotated[RandomSplit | SubfolderSplit | ListSplit | OfficialSplit, Field(discriminator="kind")] = (
+        RandomSplit()
+    )
     """Which videos train, select and test."""
     select: str = "select"
     """The split that serves for early stopping, best checkpoint and tuning. No comparison may be made on it."""
@@ -215,6 +279,9 @@ class Data(Closed):
     unit: Literal["video", "group"] | None = None
     """The independent unit of every test: the video, or its recording group; null takes the group where the source
     knows groups, because clips of one recording are not independent."""
+    annotation_files: dict[Name, AnnotationFile] = {}
+    """Where the source has `tasks`: name to what is written into `results/data/{data}/annotations/{name}.json`, in
+    the form of Something-Something V2 with `num_frames`; none given writes one file a split, named after it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -243,10 +310,44 @@ class Data(Closed):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _official(self) -> Data:
+        if isinstance(self.source, Ssv2Source) != isinstance(self.splits, OfficialSplit):
+            raise ValueError(
+                f"source.kind is {self.source.kind!r} and splits.kind {self.splits.kind!r}: a source of kind 'ssv2' "
+                "takes splits of kind 'official', and no other source does"
+            )
+        if isinstance(self.source, Ssv2Source) and isinstance(self.splits, OfficialSplit):
+            _check_sets(self.source, self.splits)
+        return self
+
+    @model_validator(mode="after")
+    def _annotation_files(self) -> Data:
+        if self.annotation_files and getattr(self.source, "tasks", None) is None:
+            raise ValueError("annotation_files needs source.tasks, because the files hold the clips of tasks")
+        for name, file in self.annotation_files.items():
+            if file.split not in self.split_names():
+                raise ValueError(
+                    f"annotation_files.{name}.split is {file.split!r}; the splits are {self.split_names()}"
+                )
+        return self
+
     def split_names(self) -> list[str]:
-        if isinstance(self.splits, RandomSplit):
-            return list(self.splits.fractions)
-        return list(self.splits.folders if isinstance(self.splits, SubfolderSplit) else self.splits.files)
+        return split_names(self.splits.model_dump())
+
+
+def _check_sets(source: Ssv2Source, splits: OfficialSplit) -> None:
+    for split in source.caps:
+        if split not in splits.sets:
+            raise ValueError(f"source.caps names {split!r}; the splits of splits.sets are {list(splits.sets)}")
+    unlabelled = [split for split, file in splits.sets.items() if file == "test"]
+    if unlabelled and source.test is None:
+        raise ValueError(f"splits.sets.{unlabelled[0]} is 'test': give the path of that file as source.test")
+    if unlabelled and source.tasks is not None:
+        raise ValueError(
+            f"splits.sets.{unlabelled[0]} is 'test', but test.json has no templates to find tasks by: set source.tasks "
+            "to null, or take 'train' or 'validation'"
+        )
 
 
 class FrameSet(Closed):
@@ -422,6 +523,10 @@ class Run(Closed):
     """Encoders whose cache and probe are built even where no active experiment needs them."""
 
 
+Templates = Annotated[list[str], Field(min_length=1)]
+TaskList = Annotated[dict[Name, Templates], Field(min_length=1)]
+
+
 class Light(Closed):
     """A quick pass through everything: few videos, few steps."""
 
@@ -458,6 +563,10 @@ class Config(Closed):
     """How the work is done."""
     data: dict[Name, Data]
     """Sets of videos."""
+    task_lists: dict[Name, TaskList] = {}
+    """Lists of tasks for `source.tasks`: task to templates of Something-Something V2, with or without brackets. The
+    default's `brief` takes what is close to each task; in its `strict` only covering is covering, and what is put on an
+    edge and falls is dropped."""
     frame_sets: dict[Name, FrameSet] = {}
     """Frames that are extracted."""
     encoders: dict[Name, Encoder] = {}

@@ -22,8 +22,9 @@ from framecast.validation import parse
 WIDTH = 118
 ORDER: list[type[BaseModel]] = [
     config.Config, config.Run, config.Light, config.Settings, config.Data, config.WorldSource, config.PlainSource,
-    config.FrameFolderSource, config.RandomSplit, config.SubfolderSplit, config.ListSplit, config.FrameSet,
-    config.Encoder, config.Part, config.Budget, config.Sweep, config.Experiment, config.Init, config.Comparison,
+    config.FrameFolderSource, config.Ssv2Source, config.RandomSplit, config.SubfolderSplit, config.ListSplit,
+    config.OfficialSplit, config.AnnotationFile, config.FrameSet, config.Encoder, config.Part, config.Budget,
+    config.Sweep, config.Experiment, config.Init, config.Comparison,
 ]  # fmt: skip
 
 
@@ -147,6 +148,11 @@ def _entry(key: str, value: Any, annotation: Any, depth: int, explained: set[Any
 
 def _plain(key: str, value: Any, pad: str) -> Iterator[str]:
     line = f"{pad}{_scalar(key)}: {_scalar(value)}"
+    if isinstance(value, dict) and len(line) > WIDTH:
+        yield f"{pad}{_scalar(key)}:"
+        for name, item in value.items():
+            yield from _plain(name, item, f"{pad}  ")
+        return
     if isinstance(value, list) and len(line) > WIDTH:
         yield f"{pad}{_scalar(key)}:"
         yield from (f"{pad}  - {_scalar(item)}" for item in value)

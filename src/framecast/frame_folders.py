@@ -45,12 +45,24 @@ def probe(folder: Path, video_id: str, rules: Mapping[str, Any]) -> Probe:
     if first not in rules["frames"]:
         raise VideoError(f"folder {first!r} is not among those of the source's `frames`: {', '.join(rules['frames'])}")
     count = rules["frames"][first]
-    names = _numbered(folder, count, first)
-    pictures = [_picture(folder / name) for name in names]
-    _check_sizes(dict(zip(names, pictures, strict=True)))
+    found = _describe(folder, _numbered(folder, count, first), rules["fps"])
     if first in rules["labelled"]:
-        read_masks(folder, (count, pictures[0].coded_height, pictures[0].coded_width), rules["classes"])
-    return _describe(pictures, Fraction(rules["fps"]).limit_denominator(1001))
+        read_masks(folder, (count, found.coded_height, found.coded_width), rules["classes"])
+    return found
+
+
+def probe_any(folder: Path, fps: float) -> Probe:
+    """As `probe`, where nothing says how many pictures there must be: they go from image_0.png on without a gap.
+
+    Raises:
+        VideoError: a number is missing, or a picture cannot be read or has another size than the first.
+        OSError: the folder cannot be read.
+    """
+    names = _in_order(folder)
+    missing = next((index for index, name in enumerate(names) if name != f"image_{index}.png"), None)
+    if missing is not None or not names:
+        raise VideoError(f"image_{missing or 0}.png is missing: pictures are numbered from 0 on without a gap")
+    return _describe(folder, names, fps)
 
 
 def decode(
@@ -178,13 +190,17 @@ def _check_sizes(pictures: Mapping[str, Probe]) -> None:
             raise VideoError(f"{name} is {size} pixels, {first} is {sizes[first]}: frames of a video have one size")
 
 
-def _describe(pictures: list[Probe], fps: Fraction) -> Probe:
+def _describe(folder: Path, names: list[str], fps: float) -> Probe:
+    """Decode the named pictures; they are one video."""
+    pictures = [_picture(folder / name) for name in names]
+    _check_sizes(dict(zip(names, pictures, strict=True)))
+    rate = Fraction(fps).limit_denominator(1001)
     return dataclasses.replace(
         pictures[0],
         container="frame folder",
-        fps=fps,
+        fps=rate,
         frames=len(pictures),
-        seconds=float(len(pictures) / fps),
+        seconds=float(len(pictures) / rate),
         complaints=[text for picture in pictures for text in picture.complaints],
     )
 

@@ -8,6 +8,7 @@ tables with their bytes written as `\\xe9`; the index rejects such files and say
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,28 @@ def list_frame_folders(source: dict[str, Any]) -> list[Entry]:
         FileNotFoundError, NotADirectoryError: the path is not a folder.
     """
     return sorted(_Search(_folder_entry).run(_root(source)))
+
+
+def list_named(source: dict[str, Any], names: list[str]) -> list[Entry]:
+    """Which of some files in `source["path"]` are there: (video_id, bytes, mtime_ns), in the order of the names.
+
+    The folder itself is not listed. What is there and is no file, or may not be looked at, has 0 bytes, as in
+    `list_videos`.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the path is not a folder.
+    """
+    root = _root(source)
+    return [entry for name in names if (entry := _named(root, name))]
+
+
+def _named(root: str, name: str) -> Entry | None:
+    path = os.path.join(root, name)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (name, 0, 0) if os.path.lexists(path) else None
+    return (name, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (name, 0, 0)
 
 
 def is_picture(name: str) -> bool:

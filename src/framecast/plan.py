@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from framecast import components
+from framecast.annotations.templates import TEMPLATES, bare, number_of
 from framecast.config import Config, Encoder, Experiment
 from framecast.files import canonical, digest, read_json, write_json
 from framecast.fingerprint import SOURCE, defines, fingerprint
 from framecast.metrics import METRICS
-from framecast.validation import ConfigError, known, parse
+from framecast.validation import ConfigError, known, nearest, parse
 
 # What a stage calls of the task and of the model, beside its own function.
 STAGE_CODE: dict[str, tuple[list[str], list[str], list[str]]] = {
@@ -35,6 +36,7 @@ DATA_CODE = {
     "import_masks": ["mask_import:import_masks"],
     "extract": ["extraction:extract"],
     "export": ["encoders.export:export"],
+    "annotations": ["annotation_files:write"],
     "probe": ["probing:probe"],
     "contact_sheet": ["contact_sheet:draw"],
     "compare": ["statistics:compare_files"],
@@ -281,14 +283,54 @@ def _asked_caches(config: Config, experiments: dict[str, Any]) -> set[tuple[str,
 
 def _data(config: Config, name: str) -> dict[str, Any]:
     data = config.data[name].model_dump(mode="json")
+    if data["source"].get("tasks") is not None:
+        wanted = data["source"]["tasks"]
+        data["source"]["tasks"] = task_list(config, wanted, f"data.{name}.source.tasks")
+        _check_annotation_files(data, f"data.{name}.annotation_files")
     grouped = data["source"]["kind"] == "world" or data["source"].get("group") is not None
     data["unit"] = data["unit"] or ("group" if grouped else "video")
     if config.light:
         data["limit"] = config.light.videos
         if data["source"]["kind"] == "world":
             data["source"]["videos"] = min(data["source"]["videos"], config.light.videos)
-    code = ["framecast.splits:assign", f"framecast.annotations.{data['source']['kind']}:read"]
-    return {**data, "code": fingerprint(code)}
+    reader = f"framecast.annotations.{data['source']['kind']}"
+    code = [f"{reader}:{function}" for function in ("read", "problems") if defines(reader, function)]
+    return {**data, "code": fingerprint(["framecast.splits:assign", *code])}
+
+
+def task_list(config: Config, name: str, where: str) -> dict[str, list[int]]:
+    """A list of tasks with its templates as their numbers.
+
+    Args:
+        where: Place of the reference to it, for errors.
+
+    Raises:
+        ConfigError: there is no such list, or it has a template that is unknown or stands twice.
+    """
+    known("task list", name, config.task_lists, where)
+    tasks = {task: sorted(_template(text, f"task_lists.{name}.{task}") for text in texts)
+             for task, texts in config.task_lists[name].items()}  # fmt: skip
+    numbers = [number for listed in tasks.values() for number in listed]
+    if twice := [number for number in numbers if numbers.count(number) > 1]:
+        raise ConfigError(f"task_lists.{name}: {TEMPLATES[twice[0]]!r} stands more than once; keep one")
+    return tasks
+
+
+def _template(text: str, where: str) -> int:
+    number = number_of(text)
+    if number is None:
+        near = nearest(bare(text), [bare(template) for template in TEMPLATES])
+        raise ConfigError(
+            f"{where}: {text!r} is none of the 174 templates of Something-Something V2{near}; they stand in "
+            "src/framecast/annotations/templates.py and in the set's labels.json"
+        )
+    return number
+
+
+def _check_annotation_files(data: dict[str, Any], where: str) -> None:
+    for name, file in data["annotation_files"].items():
+        for task in file["tasks"] or []:
+            known("task", task, data["source"]["tasks"], f"{where}.{name}.tasks")
 
 
 def _encoder(config: Config, name: str) -> dict[str, Any]:

@@ -237,7 +237,22 @@ def _splits(path: Path | None) -> Html | None:
             tag("p", f"Leakage: {counts}. Scores on these splits may flatter.", class_="note"),
             details("Which", table(["kind", "value", "videos"], examples[:REJECTED_SHOWN])),
         )
-    return join(table(["split", *columns], rows, numbers=range(1, len(columns) + 1)), verdict)
+    return join(
+        table(["split", *columns], rows, numbers=range(1, len(columns) + 1)),
+        verdict,
+        _annotations(record.get("annotations", {})),
+    )
+
+
+def _annotations(problems: dict[str, dict[str, Any]]) -> Html | None:
+    """What is wrong with the entries of the annotations, kind by kind."""
+    if not problems:
+        return None
+    rows = [[kind.replace("_", " "), one["count"], one["outcome"], "; ".join(one["first"]), one["remedy"]]
+            for kind, one in problems.items()]  # fmt: skip
+    count = sum(one["count"] for one in problems.values())
+    said = tag("p", f"{count} entries of the annotations are not as published.", class_="note")
+    return join(said, details("Which", table(["what", "entries", "outcome", "the first", "remedy"], rows, numbers=[1])))
 
 
 def _spans(index: pd.DataFrame | None) -> Html | None:

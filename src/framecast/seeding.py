@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,3 +28,8 @@ def torch_generator(seed: int, *purpose: str | int, device: str = "cpu") -> torc
     import torch
 
     return torch.Generator(device).manual_seed(derive(seed, *purpose))
+
+
+def drawn(purpose: str, names: Sequence[str], count: int) -> list[int]:
+    """Places of up to `count` of the names, drawn by their hash, in order: other names change nothing for these."""
+    return sorted(sorted(range(len(names)), key=lambda place: derive(0, purpose, names[place]))[:count])

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from framecast.files import replacing
-from framecast.world.actions import ORDER
+from framecast.world.actions import ACTIONS, ORDER
 
 CLIPS = 2
 """Clips in one recording group: the same light, floor and stock of objects."""
 
 
 def video_ids(source: dict[str, Any]) -> list[str]:
-    """Ids of a world's videos, `Class/v_Class_g01_c01.mp4` as in UCF-101. More videos add ids at the end."""
+    """Ids of a world's videos, `Class/v_Class_g01_c01.mp4` as in UCF-101. More videos add ids at the end.
+
+    Where the source has `tasks` (task → template numbers), videos of other templates are left out.
+    """
     seen: Counter[str] = Counter()
     ids = []
     for number in range(source["videos"]):
@@ -26,7 +29,10 @@ def video_ids(source: dict[str, Any]) -> list[str]:
         group, clip = divmod(seen[label], CLIPS)
         seen[label] += 1
         ids.append(f"{label}/v_{label}_g{group + 1:02d}_c{clip + 1:02d}.mp4")
-    return ids
+    if not source.get("tasks"):
+        return ids
+    wanted = {number for numbers in source["tasks"].values() for number in numbers}
+    return [video_id for video_id in ids if ACTIONS[video_id.partition("/")[0]].template_id in wanted]
 
 
 def generate(source: dict[str, Any], video_ids: list[str], out: Path) -> None:
@@ -72,6 +78,29 @@ def write_frame_folders(
         if truth is not None:
             with replacing(truth) as temporary, temporary.open("wb") as stream:
                 np.save(stream, last)
+    return {name: len(videos) for name, videos in dealt.items()}
+
+
+def write_ssv2(source: dict[str, Any], shares: dict[str, float], out: Path) -> dict[str, int]:
+    """The world in the form of Something-Something V2; see `framecast.world.ssv2_layout`.
+
+    Args:
+        source: A world source of the config.
+        shares: train, validation, test to their shares of the videos; recording groups stay together.
+        out: Folder that is written, whole or not at all.
+
+    Returns:
+        Videos in each.
+
+    Raises:
+        ValueError: the shares cannot be met.
+    """
+    from framecast.world import frame_layout, ssv2_layout
+
+    dealt = frame_layout.deal(video_ids(source), shares, ssv2_layout.SETS)
+    with replacing(out) as folder:
+        folder.mkdir()
+        ssv2_layout.write(source, dealt, folder)
     return {name: len(videos) for name, videos in dealt.items()}
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from framecast.buckets import bucket_of
 from framecast.files import replacing, write_json
 from framecast.seeding import derive
+from framecast.split_rules import sharing, split_names, split_of
 
 INDEX_COLUMNS = ["video_id", "path", "digest", "status", "frames", "fps", "duration", "width", "height"]
 
@@ -42,34 +43,33 @@ def assign(index: Path, labels: list[Path], data: dict[str, Any], samples: Path,
     _check_filled(table, data)
     with replacing(samples) as temporary:
         table.to_parquet(temporary, index=False)
-    write_json(report, _report(table))
+    found = {"annotations": reader.problems(data)} if hasattr(reader, "problems") else {}
+    write_json(report, _report(table) | found)
 
 
 def _splits(table: pd.DataFrame, rule: dict[str, Any]) -> pd.Series:
     if rule["kind"] == "random":
         return _random(table, rule["fractions"], rule["seed"])
     if rule["kind"] == "subfolders":
-        return _subfolders(table, rule["folders"])
+        return _official(table, table["video_id"].str.partition("/")[0], rule["folders"])
+    if rule["kind"] == "official":
+        return _official(table, table["official"], rule["sets"])
     return _listed(table, rule["files"])
 
 
-def _subfolders(table: pd.DataFrame, folders: dict[str, str]) -> pd.Series:
-    """The split of each video's first folder; splits that name one folder share it, recording by recording."""
-    splits: dict[str, list[str]] = {}
-    for split, folder in folders.items():
-        splits.setdefault(folder, []).append(split)
+def _official(table: pd.DataFrame, sets: pd.Series, rule: dict[str, str]) -> pd.Series:
+    """The split of each video's official set; splits that name one set share it, recording by recording."""
     found = pd.Series([None] * len(table), table.index, dtype=object)
-    first = table["video_id"].str.partition("/")[0]
-    for folder, sharing in splits.items():
-        rows = first == folder
-        found[rows] = _divided(table.loc[rows, "group"], sharing)
+    for name, splits in sharing(rule).items():
+        rows = sets == name
+        found[rows] = _divided(table.loc[rows, "group"], splits)
     return found
 
 
 def _divided(groups: pd.Series, splits: list[str]) -> pd.Series:
     """The split of each group by its own hash, so that no other video's coming or going changes it."""
     names = groups.astype(str)
-    return names.map({name: splits[derive(0, "divide", name) % len(splits)] for name in set(names)})
+    return names.map({name: split_of(name, splits) for name in set(names)})
 
 
 def _random(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Series:
@@ -96,11 +96,8 @@ def _random(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.S
 def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
     found = pd.Series([None] * len(table), table.index, dtype=object)
     known = set(table["video_id"])
-    together: dict[str, list[str]] = {}
-    for split, path in files.items():
-        together.setdefault(path, []).append(split)
-    for path, sharing in together.items():
-        split = sharing[0]
+    for path, splits in sharing(files).items():
+        split = splits[0]
         text = Path(path).read_text(encoding="utf-8")
         names = [_listed_id(line, known) for line in text.splitlines() if line.strip()]
         if len(known.intersection(names)) == 0:
@@ -111,7 +108,7 @@ def _listed(table: pd.DataFrame, files: dict[str, str]) -> pd.Series:
             raise ValueError(
                 f"data.splits.files: {twice.iloc[0]!r} stands in {split!r} and in {found[twice.index[0]]!r}"
             )
-        found[chosen] = _divided(table.loc[chosen, "group"], sharing)
+        found[chosen] = _divided(table.loc[chosen, "group"], splits)
     return found
 
 
@@ -123,11 +120,11 @@ def _listed_id(line: str, known: set[str]) -> str:
 
 def _check_filled(table: pd.DataFrame, data: dict[str, Any]) -> None:
     counts = table["split"].value_counts()
-    for split in data["splits"].get("fractions", data["splits"].get("folders", data["splits"].get("files"))):
+    for split in split_names(data["splits"]):
         if counts.get(split, 0) == 0:
             raise ValueError(
                 f"split {split!r} holds no video; videos a split: {counts.to_dict()}. "
-                "Add videos, change data.splits.fractions or its seed, or put fewer videos into one group"
+                "Add videos, change data.splits, or put fewer videos into one group"
             )
 
 

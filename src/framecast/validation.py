@@ -65,7 +65,8 @@ def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
 def _is_tag(loc: tuple[Any, ...], position: int) -> bool:
     """Pydantic puts the tag of a discriminated union into the place; users have no such key."""
     union = position > 0 and loc[position - 1] in ("source", "splits")
-    return union and loc[position] in ("world", "plain", "frame_folders", "random", "subfolders", "lists")
+    kinds = ("world", "plain", "frame_folders", "ssv2", "random", "subfolders", "lists", "official")
+    return union and loc[position] in kinds
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

@@ -322,7 +322,12 @@ def _split_facts(path: Path) -> dict[str, Any]:
         f"in more than one split: {kind}".replace("_", " "): len(found)
         for kind, found in record.pop("leakage", {}).items()
     }
-    return {f"{what} in {split}": count for what, counts in record.items() for split, count in counts.items()} | leaks
+    problems = {
+        f"annotations {one['outcome']}: {kind}".replace("_", " "): one["count"]
+        for kind, one in record.pop("annotations", {}).items()
+    }
+    counted = {f"{what} in {split}": count for what, counts in record.items() for split, count in counts.items()}
+    return {**counted, **leaks, **problems}
 
 
 def _encoders(inputs: ReportInputs) -> Sheet:

@@ -16,6 +16,7 @@ from typing import Any
 from framecast import SETTINGS, catalogue, hub, plan
 from framecast.files import canonical
 from framecast.fingerprint import SOURCE
+from framecast.split_rules import split_names
 from framecast.validation import ConfigError
 
 ENVS = {"openstl_simvp": "openstl"}
@@ -59,7 +60,7 @@ class Flow:
     def world(self, w: Any) -> str:
         """Parameters of the embedded world that shape each video; the number of videos does not."""
         source = self.data(w.data)["source"]
-        return canonical({key: value for key, value in source.items() if key != "videos"})
+        return canonical({key: value for key, value in source.items() if key not in ("videos", "tasks")})
 
     def is_world(self, data: str) -> bool:
         return self.data(data)["source"]["kind"] == "world"
@@ -110,7 +111,26 @@ class Flow:
         return canonical({"source": source, **{key: data[key] for key in ("buckets", "splits", "unit", "code")}})
 
     def split_lists(self, w: Any) -> list[str]:
-        return sorted(self.data(w.data)["splits"].get("files", {}).values())
+        """Files that say which split or text a video has."""
+        data = self.data(w.data)
+        if data["source"]["kind"] != "ssv2":
+            return sorted(data["splits"].get("files", {}).values())
+        names = [data["source"][name] for name in ("labels", "train", "validation", "test")]
+        return sorted(os.path.expanduser(name) for name in names if name)
+
+    def annotation_files(self, w: Any) -> str:
+        """File name → split and tasks of what is written; without any in the config, one a split."""
+        data = self.data(w.data)
+        each = {split: {"split": split, "tasks": None} for split in split_names(data["splits"])}
+        return canonical(data["annotation_files"] or each)
+
+    def annotations(self) -> list[str]:
+        """Folders of annotation files, for data that has a task list."""
+        return [
+            str(self.results / "data" / name / "annotations")
+            for name, data in sorted(self.plan["data"].items())
+            if data["source"].get("tasks")
+        ]
 
     def frame_set(self, w: Any) -> str:
         return canonical(self._look("frame_sets", w.frame_set))

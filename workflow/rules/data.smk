@@ -102,6 +102,25 @@ rule split:
         "../scripts/split.py"
 
 
+rule write_annotations:
+    input:
+        "results/data/{data}/samples.parquet",
+    output:
+        directory("results/data/{data}/annotations"),
+    log:
+        "results/logs/write_annotations/{data}.log",
+    conda:
+        "../../envs/video.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        files=lambda w: FLOW.annotation_files(w),
+        code=FLOW.code("annotations"),
+    script:
+        "../scripts/write_annotations.py"
+
+
 rule extract:
     input:
         "results/data/{data}/index/bucket_{bucket}.parquet",

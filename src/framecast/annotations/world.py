@@ -18,6 +18,8 @@ def read(source: dict[str, Any], index: pd.DataFrame, labels: list[Path]) -> pd.
     collide), text (template filled, lower case), template (raw, with slots), template_id (Something-Something V2),
     placeholders (list of str), caption (a sentence).
 
+    Where the source has a task list (task → template numbers), the task is the list's.
+
     Raises ValueError when a video of the index has no label.
     """
     files = [path / "labels.parquet" if path.is_dir() else path for path in map(Path, labels)]
@@ -29,4 +31,8 @@ def read(source: dict[str, Any], index: pd.DataFrame, labels: list[Path]) -> pd.
             f"{len(missing)} indexed videos have no row in the world's labels, first {missing.iloc[0]!r}: "
             "the index and the labels come from different worlds; make both again"
         )
-    return known.loc[index["video_id"]].reset_index()
+    table = known.loc[index["video_id"]].reset_index()
+    if source.get("tasks"):
+        task_of = {number: task for task, numbers in source["tasks"].items() for number in numbers}
+        table["task"] = table["template_id"].map(task_of)
+    return table

@@ -415,9 +415,18 @@ class Frames:
     @functools.cached_property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, 3) of every frame."""
+        return FrameStore(self._first).view(self.view).shape
+
+    @property
+    def _first(self) -> Path:
         if not self.folders:
             raise ValueError("no frame store was given: name at least one bucket's folder")
-        return FrameStore(self.folders[0]).view(self.view).shape
+        return self.folders[0]
+
+    @functools.cached_property
+    def resize(self) -> str:
+        """The policy by which frames became views: `squash`, `crop` or `pad`."""
+        return str(FrameStore(self._first).info["frame_set"]["resize"])
 
     @property
     def video_ids(self) -> list[str]:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from framecast.metrics import confusions, iou, iou_objects, part_name
 from framecast.ops.masks import iou_of
-from framecast.seeding import derive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +57,19 @@ def labelled_only(video_ids: list[str], units: list[str], masks: Masks, split: s
     return [video_id for video_id, _ in kept], [unit for _, unit in kept]
 
 
+def check_resize(frames: Frames, frame_set: str) -> None:
+    """Masks are brought to a view by squashing them, so a frame set that cuts or pads its frames is refused.
+
+    Raises:
+        ValueError: masks would lie elsewhere than what they show.
+    """
+    if frames.resize != "squash":
+        raise ValueError(
+            f"frame set {frame_set!r} has resize: {frames.resize}, and masks are squashed to its views, so they would "
+            "not lie on its frames; set its resize: squash"
+        )
+
+
 def check_lengths(frames: Frames, masks: Masks, video_ids: Sequence[str], frame_set: str) -> None:
     """A frame's mask is found by its number, so a frame set that drops frames is refused.
 
@@ -101,8 +113,3 @@ def check_classes(masks: Any, classes: int, what: str) -> None:
     largest = int(masks.max()) if masks.size else 0
     if largest >= classes:
         raise ValueError(f"{what} holds class {largest}; the task's classes = {classes} allows 0 to {classes - 1}")
-
-
-def drawn(names: list[str], count: int) -> list[int]:
-    """Places of some samples, drawn by hash of their names, in order."""
-    return sorted(sorted(range(len(names)), key=lambda place: derive(0, "gallery", names[place]))[:count])

@@ -7,33 +7,30 @@ predicted`, for what a model sees of evaluated ones. Truth is always a given mas
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
 from framecast.config import Closed, Fraction, Positive
 from framecast.mask_pictures import column, overlay, painted, row
+from framecast.mask_submission import write_last
 from framecast.ops.mask_loss import chunked_cross_entropy
-from framecast.ops.masks import confusion_counts, iou_of, recoloured, resized, soft_iou
+from framecast.ops.masks import confusion_counts, iou_of, recoloured, soft_iou
+from framecast.seeding import drawn
 from framecast.stores import Stores
-from framecast.stores.frames import Frames
-from framecast.stores.masks import Masks, PredictedMasks
 from framecast.tasks import _masks
+from framecast.tasks._clips import Clips, clips_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from framecast.stores.predictions import Predictions
 
-PICTURES = 32
-"""Videos of a submission that are drawn."""
 NonNegative = Annotated[float, Field(ge=0)]
 
 
@@ -111,134 +108,15 @@ def samples(config: dict[str, Any]) -> str:
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class Clips:
-    """Clips of masks of one split.
-
-    Attributes: places, (video number, first frame) of each clip. whole: all clips have their future masks. native: the
-    videos' own sizes, [height, width] each, without repetition.
-    """
-
-    def __init__(
-        self,
-        config: dict[str, Any],
-        frames: Frames,
-        seen: list[Masks | PredictedMasks],
-        truth: list[Masks | PredictedMasks],
-        video_ids: list[str],
-        units: list[str],
-        stride: int | None,
-        native: list[tuple[int, int]],
-    ) -> None:
-        """
-        Args:
-            seen, truth: For each video, where its given masks and its future masks are read; a truth that lacks the
-                video makes clips without a future.
-            stride: Frames between the starts of clips; null for one clip a video.
-        """
-        self.config, self.frames, self.seen, self.truth = config, frames, seen, truth
-        self.video_ids, self.units, self.native = video_ids, units, native
-        self.size = frames.shape[:2]
-        self.whole = all(video_id in store for video_id, store in zip(video_ids, truth, strict=True))
-        length = config["given"] + (config["ahead"] if self.whole else 0)
-        counts = [store.count(video_id) for video_id, store in zip(video_ids, seen, strict=True)]
-        self.places = [
-            (video, first)
-            for video, count in enumerate(counts)
-            for first in (range(0, count - length + 1, stride) if stride else range(1 if count >= length else 0))
-        ]
-        self.short = [name for name, count in zip(video_ids, counts, strict=True) if count < length]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """given uint8 [B, T, H, W]; ahead uint8 [B, T', H, W] where there is a future; sample_id, unit: lists of B."""
-        places = [self.places[index] for index in indices]
-        config = self.config
-        batch: dict[str, Any] = {
-            "given": torch.stack([self._read(self.seen, *place, config["given"]) for place in places]),
-            "sample_id": [self.name(place) for place in places],
-            "unit": [self.units[video] for video, _ in places],
-        }
-        if self.whole:
-            later = [(video, first + config["given"]) for video, first in places]
-            batch["ahead"] = torch.stack([self._read(self.truth, *place, config["ahead"]) for place in later])
-        return batch
-
-    def name(self, place: tuple[int, int]) -> str:
-        """`<video id>#<number of the last frame predicted>`."""
-        return _masks.name(self.video_ids[place[0]], place[1] + self.config["given"] + self.config["ahead"] - 1)
-
-    def last_given(self, sample_id: str) -> np.ndarray:
-        """The frame whose mask is the last one given, uint8 [H, W, 3]."""
-        video_id, number = _masks.parsed(sample_id)
-        return self.frames.read(video_id, [number - self.config["ahead"]])[0]
-
-    def _read(self, stores: list[Masks | PredictedMasks], video: int, first: int, count: int) -> Tensor:
-        masks = stores[video].read(self.video_ids[video], first, count)
-        _masks.check_classes(masks, self.config["classes"], f"the mask of video {self.video_ids[video]!r}")
-        return resized(torch.from_numpy(masks), *self.size)
-
-
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
-    """All clips of a split; in training also those of the `unlabeled` splits.
-
-    Raises:
-        ValueError: no video is long enough, or training videos have no masks.
-    """
-    frames, given = Frames(stores.frames[config["frames"]], config["view"]), Masks(stores.masks)
-    table = stores.split(split)
-    video_ids, units = table["video_id"].tolist(), table["unit"].astype(str).tolist()
-    if split == "train":
-        video_ids, units = _masks.labelled_only(video_ids, units, given, split)
-    predicted = config["inputs"] == "predicted" and split != "train"
-    if not predicted and not all(video_id in given for video_id in video_ids):
-        raise ValueError(
-            f"split {split!r} holds videos without masks, and inputs is 'given'; set inputs: predicted and name a "
-            "source"
-        )
-    seen: list[Masks | PredictedMasks] = [_predicted(config, stores, split) if predicted else given] * len(video_ids)
-    truth: list[Masks | PredictedMasks] = [given] * len(video_ids)
-    if split == "train":
-        for other in config["unlabeled"]:
-            more = stores.split(other)
-            labels = _predicted(config, stores, other)
-            video_ids, units = video_ids + more["video_id"].tolist(), units + more["unit"].astype(str).tolist()
-            seen, truth = ([*group, *[labels] * len(more)] for group in (seen, truth))
-    _masks.check_lengths(frames, given, video_ids, config["frames"])
-    native = sorted({(int(height), int(width)) for height, width in zip(table["height"], table["width"], strict=True)})
-    stride = config["stride"] if split == "train" else None
-    clips = Clips(config, frames, seen, truth, video_ids, units, stride, native)
-    _check_length(clips, split)
-    return clips
-
-
-def _predicted(config: dict[str, Any], stores: Stores, split: str) -> PredictedMasks:
-    return PredictedMasks(stores.predictions[config["source"]["experiment"]][split])
-
-
-def _check_length(clips: Clips, split: str) -> None:
-    config = clips.config
-    if not len(clips):
-        longest = max(store.count(name) for name, store in zip(clips.video_ids, clips.seen, strict=True))
-        wanted = config["given"] + (config["ahead"] if clips.whole else 0)
-        raise ValueError(
-            f"split {split!r}: the task's given = {config['given']} and ahead = {config['ahead']} need {wanted} "
-            f"frames, and the longest video has {longest}"
-        )
-    if clips.short:
-        _masks.log.warning(
-            "split %s: %d of %d videos are too short for a clip and give no sample (%s)",
-            split, len(clips.short), len(clips.video_ids), ", ".join(clips.short[:5]),
-        )  # fmt: skip
+    """All clips of a split; in training also those of the `unlabeled` splits. Errors as of `_clips.clips_of`."""
+    return clips_of(config, stores, split)
 
 
 def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
-    """What the network's shape depends on, and how much there is to learn from."""
-    return {"size": list(dataset.size), "clips": len(dataset), "videos": len(dataset.video_ids)}
+    """What the network's shape depends on, how frames came to that size, and how much there is to learn from."""
+    counts = {"clips": len(dataset), "videos": len(dataset.video_ids)}
+    return {"size": list(dataset.size), "resize": dataset.frames.resize, **counts}
 
 
 # --- network ---------------------------------------------------------------------------------------------------------
@@ -410,7 +288,7 @@ def gallery(
     predictions: heading → predictions of the same samples.
     """
     names = next(iter(predictions.values())).sample_ids
-    chosen = _masks.drawn(names, count)
+    chosen = drawn("gallery", names, count)
     truth = _truth(dataset, [names[place] for place in chosen])
     rows = []
     for place, true in zip(chosen, truth, strict=True):
@@ -425,23 +303,13 @@ def gallery(
 
 
 def submit(config: dict[str, Any], predictions: Predictions, dataset: Clips, out: Path) -> None:
-    """Write what is handed in: masks.npy, videos.csv, pictures/.
+    """Write what is handed in (`mask_submission.write_last`): the last mask of each video, in order of the sample ids.
 
-    masks.npy: uint8 [videos, H, W], the last mask of each video, in order of the video ids, at the videos' own size (at
-    the view's where sizes differ). videos.csv: row, video_id. pictures: for up to `PICTURES` videos the last frame
-    given, the prediction, and the prediction over the frame, in fixed colours.
+    Masks have the videos' own size, or the view's where the videos have several.
     """
     order = sorted(range(len(predictions.sample_ids)), key=lambda place: predictions.sample_ids[place])
     names = [predictions.sample_ids[place] for place in order]
-    masks = torch.from_numpy(predictions.arrays["mask"][:, -1][np.array(order)])
     size = dataset.native[0] if len(dataset.native) == 1 else dataset.size
-    np.save(out / "masks.npy", resized(masks, *size).numpy())
-    with open(out / "videos.csv", "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(["row", "video_id"])
-        writer.writerows((place, _masks.parsed(name)[0]) for place, name in enumerate(names))
-    (out / "pictures").mkdir()
-    for place in _masks.drawn(names, PICTURES):
-        frame, mask = dataset.last_given(names[place]), masks[place].numpy()  # both at the view's size
-        cells = [frame, painted(mask, config["classes"]), overlay(frame, mask, config["classes"])]
-        Image.fromarray(row(cells)).save(out / "pictures" / f"{place:05d}.png")
+    last = predictions.arrays["mask"][:, -1][np.array(order)]
+    video_ids = [_masks.parsed(name)[0] for name in names]
+    write_last(out, video_ids, last, size, config["classes"], lambda place: dataset.last_given(names[place]))

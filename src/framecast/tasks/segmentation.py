@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from framecast.config import Closed, Positive
 from framecast.mask_pictures import column, overlay, painted, row
 from framecast.ops.masks import confusion_counts, iou_of, resized, soft_iou
+from framecast.seeding import drawn
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.stores.masks import Masks
@@ -112,7 +113,8 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> LabelledFrame
     """All frames of a split, or the frame `at` of each of its videos.
 
     Raises:
-        ValueError: training videos without masks, or masks of another number of frames; no video reaches frame `at`.
+        ValueError: training videos without masks, or masks of another number of frames; no video reaches frame `at`; a
+            frame set that is not squashed.
     """
     table = stores.split(split)
     video_ids, units = table["video_id"].tolist(), table["unit"].astype(str).tolist()
@@ -120,6 +122,7 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> LabelledFrame
     if training:
         video_ids, units = _masks.labelled_only(video_ids, units, masks, split)
     frames = Frames(stores.frames[config["frames"]], config["view"])
+    _masks.check_resize(frames, config["frames"])
     _masks.check_lengths(frames, masks, video_ids, config["frames"])
     found = LabelledFrames(frames, masks, video_ids, units, None if training else config["at"], training)
     if config["crop"] is not None and any(small > big for small, big in zip(config["crop"], found.size, strict=True)):
@@ -133,8 +136,9 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> LabelledFrame
 
 
 def facts(config: dict[str, Any], dataset: LabelledFrames) -> dict[str, Any]:
-    """What the network's shape depends on, and how much there is to learn from."""
-    return {"size": list(dataset.size), "frames": len(dataset), "videos": len(dataset.video_ids)}
+    """What the network's shape depends on, how frames came to that size, and how much there is to learn from."""
+    counts = {"frames": len(dataset), "videos": len(dataset.video_ids)}
+    return {"size": list(dataset.size), "resize": dataset.frames.resize, **counts}
 
 
 # --- network and training --------------------------------------------------------------------------------------------
@@ -260,7 +264,7 @@ def gallery(
     """
     headings = ["frame", "truth", *predictions]
     first = next(iter(predictions.values()))
-    chosen = _masks.drawn(first.sample_ids, count)
+    chosen = drawn("gallery", first.sample_ids, count)
     rows = []
     for place in chosen:
         video_id, number = _masks.parsed(first.sample_ids[place])

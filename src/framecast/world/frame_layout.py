@@ -27,16 +27,18 @@ WHOLE = 22
 """Frames of a published video; the masks of the last one are what is asked of the hidden videos."""
 
 
-def deal(video_ids: list[str], shares: dict[str, float]) -> dict[str, list[str]]:
+def deal(
+    video_ids: list[str], shares: dict[str, float], folders: tuple[str, ...] = tuple(FRAMES)
+) -> dict[str, list[str]]:
     """Which videos of a world go to which folder, in order of the ids given: no draw, and no group in two folders.
 
     A recording group goes to the folder that is furthest behind its share, counted over the group's class and over all
     together, so that both the classes and the whole come close to the shares.
 
     Raises:
-        ValueError: the shares are not those of the layout's folders, do not add up to 1, or leave a folder empty.
+        ValueError: the shares are not those of the layout's `folders`, do not add up to 1, or leave a folder empty.
     """
-    _check_shares(shares)
+    _check_shares(shares, folders)
     groups: dict[tuple[str, str], list[str]] = {}
     for video_id in video_ids:
         groups.setdefault((video_id.partition("/")[0], video_id.rpartition("_c")[0]), []).append(video_id)
@@ -49,8 +51,8 @@ def deal(video_ids: list[str], shares: dict[str, float]) -> dict[str, list[str]]
         for count in counts:
             count[folder] += len(members)
         folder_of |= dict.fromkeys(members, folder)
-    dealt = {name: [one for one in video_ids if folder_of[one] == name] for name in FRAMES}
-    if empty := [name for name in FRAMES if shares.get(name) and not dealt[name]]:
+    dealt = {name: [one for one in video_ids if folder_of[one] == name] for name in folders}
+    if empty := [name for name in folders if shares.get(name) and not dealt[name]]:
         raise ValueError(
             f"{len(video_ids)} videos in {len(groups)} recording groups leave no video for {', '.join(empty)}: "
             "make more videos (data.<name>.source.videos), or give that folder a larger share"
@@ -83,9 +85,9 @@ def _behind(name: str, share: float, counts: Counter[str], more: int) -> float:
     return share * (counts.total() + more) - counts[name]
 
 
-def _check_shares(shares: dict[str, float]) -> None:
-    if unknown := [name for name in shares if name not in FRAMES]:
-        raise ValueError(f"shares name {unknown[0]!r}; the layout has the folders {', '.join(FRAMES)}")
+def _check_shares(shares: dict[str, float], folders: tuple[str, ...]) -> None:
+    if unknown := [name for name in shares if name not in folders]:
+        raise ValueError(f"shares name {unknown[0]!r}; the layout has the folders {', '.join(folders)}")
     if wrong := [name for name, share in shares.items() if not 0 <= share <= 1]:
         raise ValueError(f"the share of {wrong[0]} is {shares[wrong[0]]:g}; a share is 0 to 1")
     if abs(sum(shares.values()) - 1) > 1e-6:

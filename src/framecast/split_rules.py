@@ -1,0 +1,25 @@
+"""What a `splits` entry of the config says without looking at any video, so that the Snakefile can ask it too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framecast.seeding import derive
+
+
+def split_of(recording: str, splits: list[str]) -> str:
+    """The split of a recording among those that share one official set evenly."""
+    return splits[derive(0, "divide", recording) % len(splits)]
+
+
+def sharing(table: dict[str, str]) -> dict[str, list[str]]:
+    """From split → official set to set → the splits that share it."""
+    splits: dict[str, list[str]] = {}
+    for split, name in table.items():
+        splits.setdefault(name, []).append(split)
+    return splits
+
+
+def split_names(rule: dict[str, Any]) -> list[str]:
+    """Names of the splits of a `splits` entry of the config, whatever its kind."""
+    return list(next(rule[key] for key in ("fractions", "folders", "files", "sets") if key in rule))
