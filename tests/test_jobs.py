@@ -101,6 +101,7 @@ def test_inputs_of_a_run_are_grouped_by_store() -> None:
         "tiny": [Path(data, "embeddings/tiny/bucket_0.h5")],
         "frames": [Path(data, "embeddings/frames/bucket_1.h5")],
     }
+    assert jobs.stores(Named(stores="x/samples.parquet", labels="v/bucket_0")).labels == [Path("v/bucket_0")]
     alone = jobs.stores(Named(stores="x/samples.parquet"))
     assert (alone.samples, alone.frames, alone.embeddings) == (Path("x/samples.parquet"), {}, {})
 

@@ -66,7 +66,7 @@ def stores(tmp_path):
                 mask_writer.append(video_id, clip)
         frame_writer.finish({})
     files = {split: labelled(tmp_path, split, videos) for split in SPLITS}
-    return Stores(tmp_path / "samples.parquet", {"native": [frames]}, {}, [masks], {"unet": files})
+    return Stores(tmp_path / "samples.parquet", {"native": [frames]}, {}, [masks], predictions={"unet": files})
 
 
 def labelled(folder, split, videos):

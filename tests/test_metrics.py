@@ -12,10 +12,10 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics import JaccardIndex
-from torchmetrics.functional import cosine_similarity, mean_squared_error
+from torchmetrics.functional import cosine_similarity, mean_absolute_error, mean_squared_error
 
 from framecast import metrics
-from framecast.metrics import METRICS, confusions, corpus_iou, cosine, iou, iou_objects, mse, psnr, ranks
+from framecast.metrics import METRICS, abs_error, confusions, corpus_iou, cosine, iou, iou_objects, mse, psnr, ranks
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(7, 5)).astype(np.float32), RNG.normal(size=(7, 5)).astype(np.float32)
@@ -47,6 +47,21 @@ def test_cosine_by_hand():
 def test_cosine_agrees_with_torchmetrics():
     expected = cosine_similarity(torch.from_numpy(A), torch.from_numpy(B), reduction="none").numpy()
     np.testing.assert_allclose(cosine(A, B), expected, rtol=1e-5)
+
+
+def test_abs_error_of_identical_inputs_is_zero():
+    assert abs_error(A[0], A[0]).tolist() == [0] * 5
+
+
+def test_abs_error_by_hand():
+    np.testing.assert_allclose(abs_error([0.2, 1.0, 0.0], [0.5, 0.25, 1.0]), [30, 75, 100])
+    with pytest.raises(ValueError, match=r"abs_error: prediction \(7, 5\)"):
+        abs_error(A, B)
+
+
+def test_abs_error_agrees_with_torchmetrics():
+    expected = 100 * mean_absolute_error(torch.from_numpy(A[0]), torch.from_numpy(B[0])).item()
+    np.testing.assert_allclose(abs_error(A[0], B[0]).mean(), expected, rtol=1e-5)
 
 
 def test_psnr_of_identical_inputs_is_infinite():

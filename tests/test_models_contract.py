@@ -35,10 +35,19 @@ SHAPES: dict[tuple[str, ...], tuple[dict[str, int], Callable[[Any], Tensor], Cal
         {"channels": 3, "classes": 5, "height": 32, "width": 32}, lambda network: network(FRAMES),
         lambda network: (2, 5, 32, 32),
     ),
+    ("frames", "length", "longest", "vocabulary"): (
+        {"frames": 3, "length": 7, "longest": 9, "vocabulary": 11}, lambda network: network(*CLIPS),
+        lambda network: (2,),
+    ),
 }  # fmt: skip
 EMBEDDINGS = torch.randn(3, 8, 6, generator=torch.Generator().manual_seed(0))
 FRAMES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 MASKS = torch.randint(5, (2, 3, 8, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+CLIPS = (
+    torch.rand(2, 3, 3, 32, 48, generator=torch.Generator().manual_seed(0)),
+    torch.tensor([[0, 5, 6, 1], [0, 7, 1, 1]]), torch.tensor([[True] * 4, [True] * 3 + [False]]),
+    torch.tensor([4.0, 8.0]),
+)  # fmt: skip
 # Small values for keys without a default; everything else stands as the module has it.
 REQUIRED = {"cell": "gru"}
 # Models whose network needs a package that is no dependency of ours; without it, skipped with the reason.

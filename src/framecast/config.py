@@ -32,6 +32,15 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
 
 
+class Pretrained(Closed):
+    """A network or a tokenizer in the Hugging Face hub's folder format (`framecast.hub`)."""
+
+    hub: str
+    """Name on the hub, or a local folder in its format."""
+    revision: str | None = None
+    """Commit of the hub model; pinned, so that a name means one set of files. Not for local folders."""
+
+
 # --- data ------------------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,9 @@ CONFIG = "config.json"
 PIXELS = "preprocessor_config.json"
 POOL = "framecast_pool"
 """Key of config.json in which an exported network says how its embedding is read."""
-FILES = ["*.json", "*.safetensors"]
+FILES = ["*.json", "*.safetensors", "merges.txt"]
+HEADS = ("classifier.", "text_projection.", "visual_projection.", "logit_scale")
+"""Parameters that stand behind the embedding and may be left over."""
 
 
 class WeightsError(RuntimeError):
@@ -45,6 +47,17 @@ def folder(weights: str, revision: str | None) -> Path:
             "listed under 'Files and versions' on the model's page), so that a cache means one set of weights"
         )
     return _download(weights, revision)
+
+
+def local_folders(keys: Any) -> list[str]:
+    """Folders on this machine that a task or a model names as `hub`, at any depth of its keys; sorted, once each."""
+    if not isinstance(keys, dict):
+        return []
+    found = {folder for value in keys.values() for folder in local_folders(value)}
+    name = keys.get("hub")
+    if isinstance(name, str) and Path(name).expanduser().is_dir():
+        found.add(str(Path(name).expanduser()))
+    return sorted(found)
 
 
 def _download(name: str, revision: str) -> Path:
@@ -100,11 +113,12 @@ def weight_files(path: Path) -> list[Path]:
     return [path / name for name in sorted(set(read_json(index)["weight_map"].values()))] if index.is_file() else []
 
 
-def load(architecture: Any, path: Path) -> Any:
+def load(architecture: Any, path: Path, beside: tuple[str, ...] = ("text_model.",)) -> Any:
     """A network of a transformers class with every parameter from the folder's safetensors, in float32, for evaluation.
 
     Args:
         architecture: A `PreTrainedModel` class, for example `transformers.Dinov2Model`.
+        beside: Prefixes of other networks in the same file, which may be left over.
 
     Raises:
         WeightsError: parameters are missing, left over or of wrong shape (named), or the file is damaged.
@@ -122,7 +136,8 @@ def load(architecture: Any, path: Path) -> Any:
         raise WeightsError(f"{path}: the weights cannot be loaded into {architecture.__name__}: {error}") from error
     problems = [
         *(f"{name}: missing" for name in sorted(report["missing_keys"])),
-        *(f"{name}: in the file, but not in the network" for name in sorted(report["unexpected_keys"]) if _ours(name)),
+        *(f"{name}: in the file, but not in the network" for name in sorted(report["unexpected_keys"])
+          if not name.startswith((*HEADS, *beside)) and not name.endswith(".position_ids")),
         *(f"{name}: shape {tuple(found)} in the file, {tuple(wanted)} in the network"
           for name, found, wanted in sorted(report["mismatched_keys"], key=str)),
     ]  # fmt: skip
@@ -150,11 +165,6 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bar:
             logging.enable_progress_bar()
-
-
-def _ours(name: str) -> bool:
-    """Heads for labels may be left over: they stand behind the embedding."""
-    return not name.startswith(("classifier.", "text_model.", "text_projection.", "visual_projection.", "logit_scale"))
 
 
 def pixel_statistics(path: Path) -> tuple[list[float], list[float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from framecast import hub
 from framecast.files import canonical, digest, file_digest, read_json
 from framecast.stores import Stores
 
@@ -19,7 +20,7 @@ def inputs(stores: Stores, needs: dict[str, Any]) -> dict[str, str]:
     """Digest of each store that a task reads, by its place in the layout, not its path on this machine.
 
     Args:
-        needs: What the task's `needs` returned: frame sets with views, encoders, whether masks.
+        needs: What the task's `needs` returned: frame sets with views, encoders, whether masks, whether labels.
     """
     paths = {"samples": stores.samples}
     for frame_set in sorted({frame_set for frame_set, _ in needs["frames"]}):
@@ -28,9 +29,17 @@ def inputs(stores: Stores, needs: dict[str, Any]) -> dict[str, str]:
         paths |= {f"embeddings/{encoder}/{path.name}": path for path in stores.embeddings[encoder]}
     if needs.get("masks"):
         paths |= {f"masks/{number}": path for number, path in enumerate(stores.masks)}
+    if needs.get("labels"):
+        paths |= {f"labels/{number}": path / "states.parquet" for number, path in enumerate(stores.labels)}
     for experiment, files in sorted(stores.predictions.items()):
         paths |= {f"predictions/{experiment}/{split}": path for split, path in sorted(files.items())}
     return {name: content(path) for name, path in paths.items()}
+
+
+def pretrained(spec: dict[str, Any]) -> dict[str, str]:
+    """Digest of each local folder in the hub's format that the task or the model names."""
+    folders = hub.local_folders({part: spec[part] for part in ("task", "model")})
+    return {f"pretrained/{number}": content(Path(folder)) for number, folder in enumerate(folders)}
 
 
 def content(path: Path) -> str:

@@ -53,7 +53,8 @@ def _tables_kept(snakemake: Any) -> Iterator[None]:
 
 def stores(inputs: Any) -> Stores:
     """Group a run's inputs. `stores`: the samples table, then one path a bucket below `frames/{set}` and
-    `embeddings/{encoder}`; `masks`: one path a bucket; `sources`: `{experiment}/seed_{seed}/predictions/{split}.h5`."""
+    `embeddings/{encoder}`; `masks`, `labels`: one path a bucket; `sources`:
+    `{experiment}/seed_{seed}/predictions/{split}.h5`."""
     groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
     samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
     for path in [] if isinstance(inputs.stores, str) else map(Path, inputs.stores[1:]):
@@ -61,7 +62,8 @@ def stores(inputs: Any) -> Stores:
     predictions: dict[str, dict[str, Path]] = {}
     for path in _paths(inputs.get("sources", [])):
         predictions.setdefault(path.parents[2].name, {})[path.stem] = path
-    return Stores(samples, groups["frames"], groups["embeddings"], _paths(inputs.get("masks", [])), predictions)
+    masks, labels = (_paths(inputs.get(name, [])) for name in ("masks", "labels"))
+    return Stores(samples, groups["frames"], groups["embeddings"], masks, labels, predictions)
 
 
 def _paths(names: Any) -> list[Path]:

@@ -64,6 +64,10 @@ METRICS: dict[str, Metric] = {
         "Squared error of that one of K samples which lies nearest to the truth. An oracle: shown, never tested.",
         oracle=True,
     ),
+    "abs_error": Metric(
+        "Absolute error", "percentage points", "lower", "mean",
+        "Distance between predicted and true progress of the action, both in percent.",
+    ),
     "psnr": Metric(
         "PSNR", "dB", "higher", "mean",
         "Peak signal-to-noise ratio, 10·log10(range² / squared error); infinite for equal pictures.",
@@ -122,6 +126,14 @@ def cosine(prediction: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     a, b = _rows("cosine", prediction, truth)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.clip((a * b).sum(axis=1) / np.where(lengths > 0, lengths, 1), -1, 1)
+
+
+def abs_error(prediction: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
+    """Distance between two shares; [B] twice, 0 to 1 → [B], percentage points. Its mean is the MAE in percent."""
+    a, b = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(f"abs_error: prediction {a.shape} and truth {b.shape} must have one shape, [B]")
+    return 100 * np.abs(a - b)
 
 
 def psnr(prediction: ArrayLike, truth: ArrayLike, data_range: float) -> NDArray[np.float64]:

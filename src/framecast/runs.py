@@ -73,7 +73,7 @@ class Run:
     def identity(self, rate: float | None, processes: int, purpose: str = "train") -> dict[str, Any]:
         """What makes this run the same run, as JSON."""
         spec = {**self.spec, "budget": self.budget.model_dump(mode="json")}
-        inputs = identity.inputs(self.stores, self.task.needs(self.spec["task"]))
+        inputs = identity.inputs(self.stores, self.task.needs(self.spec["task"])) | identity.pretrained(self.spec)
         return identity.describe(spec, inputs, self.parent, rate, processes) | {"purpose": purpose}
 
     def network(self) -> nn.Module:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from framecast import SETTINGS, catalogue, plan
+from framecast import SETTINGS, catalogue, hub, plan
 from framecast.files import canonical
 from framecast.fingerprint import SOURCE
 from framecast.split_rules import split_names
@@ -88,7 +88,11 @@ class Flow:
         return self._each_bucket(w.data, "index", "bucket_{}.parquet")
 
     def labels(self, w: Any) -> list[str]:
-        return self._each_bucket(w.data, "videos", "bucket_{}") if self.is_world(w.data) else []
+        return self.label_folders(w.data)
+
+    def label_folders(self, data: str) -> list[str]:
+        """Where the labels of videos and frames lie, one folder a bucket; none where the source is no made world."""
+        return self._each_bucket(data, "videos", "bucket_{}") if self.is_world(data) else []
 
     def mask_files(self, data: str) -> list[str]:
         """Where the class masks lie, one path a bucket: the world's folders (masks.h5 in each) or the imported files.
@@ -207,6 +211,16 @@ class Flow:
         experiment = self.experiment(w)
         return self.mask_files(experiment["spec"]["data"]) if experiment["needs"].get("masks") else []
 
+    def frame_labels(self, w: Any) -> list[str]:
+        """What is known of the frames of a run's data, where its task reads any."""
+        experiment = self.experiment(w)
+        return self.label_folders(experiment["spec"]["data"]) if experiment["needs"].get("labels") else []
+
+    def pretrained(self, w: Any) -> list[str]:
+        """Local folders in the hub's format that a run's task or model names."""
+        spec = self.experiment(w)["spec"]
+        return hub.local_folders({part: spec[part] for part in ("task", "model")})
+
     def sources(self, w: Any) -> list[str]:
         """Predictions of other experiments that a run reads as data: of the split in hand, or of those for training."""
         experiment, split = self.experiment(w), getattr(w, "split", None)
@@ -304,8 +318,8 @@ class Flow:
         baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]], split=w.split)
         file = f"predictions/{w.split}.h5"
         predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
-        read = {"stores": self.stores(baseline), "masks": self.masks(baseline), "sources": self.sources(baseline)}
-        return {"predictions": predictions, **read}
+        read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline), "sources": self.sources(baseline)}
+        return {"predictions": predictions, "stores": self.stores(baseline), **read}
 
     def comparisons(self) -> list[str]:
         return [str(self.results / "comparisons" / f"{name}.json") for name in sorted(self.plan["comparisons"])]

@@ -5,6 +5,8 @@ rule tune:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         parent=lambda w: FLOW.parent(w),
     output:
@@ -28,6 +30,8 @@ rule train:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         tuned=lambda w: FLOW.tuned(w),
         parent=lambda w: FLOW.parent(w),
@@ -54,6 +58,8 @@ rule predict:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         model="results/runs/{experiment}/seed_{seed}/model.safetensors",
         run="results/runs/{experiment}/seed_{seed}/run.json",
@@ -77,6 +83,8 @@ rule score:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:
@@ -99,6 +107,8 @@ rule submit:
     input:
         stores=lambda w: FLOW.stores(w),
         masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:

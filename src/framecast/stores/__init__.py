@@ -22,6 +22,8 @@ class Stores:
     """Encoder → bucket files."""
     masks: list[Path] = field(default_factory=list)
     """Mask files (`stores.masks`), or folders with a `masks.h5`, one a bucket."""
+    labels: list[Path] = field(default_factory=list)
+    """Folders with a `states.parquet` (`stores.states`), one a bucket."""
     predictions: dict[str, dict[str, Path]] = field(default_factory=dict)
     """Experiment → split → predictions that this run reads as its data."""
 

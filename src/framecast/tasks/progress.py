@@ -1,0 +1,393 @@
+"""Progress: some frames of a video up to a moment, and its text → how far the action has got by then, 0 to 100 %.
+
+A sample is a video cut at a moment (dynamic temporal cropping): in training at moments drawn evenly between two shares
+of the video, a new one each time it comes up; in other splits at a few fixed ones. The target is the share of the video
+gone by, which needs no labels, or the share of the action, where the source knows it. The moment's frame number is
+given beside the frames, for baselines and ablations: nothing after the moment is known to any model, the video's
+length neither. Left and right matter, so nothing is mirrored.
+
+Texts are tokenised once, when the data set is made. A text encoder from the hub comes with its own tokenizer; for a
+small one made here, the tokens are the words of the training split, kept in the run's facts (`framecast.tokens`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from framecast import hub, tokens
+from framecast.config import Closed, Fraction, Positive, Pretrained
+from framecast.mask_pictures import column, row
+from framecast.metrics import abs_error
+from framecast.seeding import rng, torch_generator
+from framecast.stores import Stores, states
+from framecast.stores.frames import Frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from framecast.stores.predictions import Predictions
+
+log = logging.getLogger(__name__)
+
+
+class Config(Closed):
+    """Clips, targets and texts."""
+
+    frames: str
+    """Frame set that is seen."""
+    view: str
+    """View of that frame set."""
+    count: Annotated[int, Field(ge=2)] = 20
+    """Frames of a clip."""
+    sampling: Literal["even", "last"] = "even"
+    """`even`: spread evenly from the video's first frame to the moment, as published; then the frames' spacing tells a
+    little of the time gone by. `last`: the last `count` frames."""
+    span: tuple[Fraction, Fraction] = (0.1, 0.9)
+    """Shares of a video between which its moments lie."""
+    target: Literal["elapsed", "action"] = "elapsed"
+    """`elapsed`: the moment's frame number over the video's number of frames. `action`: what the source knows of its
+    action's progress (the embedded world alone)."""
+    crops: Positive = 32
+    """Moments of each training video until all of them come up again, drawn evenly in as many parts of `span`."""
+    moments: Positive = 5
+    """Moments of each evaluated video, the middles of as many parts of `span`."""
+    tokenizer: Pretrained | None = None
+    """Tokenizer in the hub's format, from the same folder as the model's text encoder; null makes a token of each word
+    of the training split's texts."""
+    text_limit: Annotated[int, Field(ge=3)] = 77
+    """Most tokens of a text, start and end included; what is longer is cut and counted. CLIP's is 77."""
+    brightness: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Training clips are made up to this much brighter or darker."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Config:
+        if not self.span[0] < self.span[1]:
+            raise ValueError(f"span is {list(self.span)}: the first share must be below the second")
+        return self
+
+
+class Inference(Closed):
+    """What is put in the place of frames or text, to see what the answer rests on."""
+
+    input: Literal["video", "noise", "shuffled_text"] = "video"
+    """`video`: the clip and its own text. `noise`: pixels drawn evenly, with the text. `shuffled_text`: the clip with
+    the text of another action."""
+
+
+def needs(config: dict[str, Any]) -> dict[str, Any]:
+    """What has to be extracted first."""
+    frames = {"frames": [[config["frames"], config["view"]]], "encoders": []}
+    return {**frames, "labels": True} if config["target"] == "action" else frames
+
+
+def samples(config: dict[str, Any]) -> str:
+    """What a scored sample is: the same for tasks that show other clips or texts at the same moments."""
+    low, high = config["span"]
+    return f"progress ({config['target']}) at {config['moments']} moments from {low:g} to {high:g}, {config['frames']}"
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+class Texts:
+    """The texts of a split as tokens, each distinct one tokenised once.
+
+    Attributes: size, different tokens there are. vocabulary, the words that are tokens; None for a hub's tokenizer.
+    table: see `framecast.tokens.Table`. place [V], row of each video in it. other [V], row of another action's text
+    (the own row where there is none).
+    """
+
+    def __init__(self, config: dict[str, Any], training: Sequence[str], videos: pd.DataFrame) -> None:
+        """
+        Args:
+            training: Texts of the training split.
+            videos: video_id, text and template of the split's videos.
+        """
+        own = config["tokenizer"]
+        tokenizer = tokens.FolderTokens(hub.folder(own["hub"], own["revision"])) if own else tokens.words_of(training)
+        self.size = tokenizer.size
+        self.vocabulary = tokenizer.vocabulary if isinstance(tokenizer, tokens.Words) else None
+        self.distinct, self.place = np.unique(videos["text"].to_numpy(object), return_inverse=True)
+        self.table = tokens.table(tokenizer, self.distinct.tolist(), config["text_limit"])
+        templates = dict(zip(videos["text"], videos["template"], strict=True))
+        kinds = np.array([templates[text] for text in self.distinct], object)
+        names = videos["video_id"].tolist()
+        self.other = np.array([self._other(kinds, int(at), name) for at, name in zip(self.place, names, strict=True)])
+
+    @staticmethod
+    def _other(kinds: np.ndarray, place: int, video_id: str) -> int:
+        """Drawn for the video by its id: the row of a text with another template, or else of any other text."""
+        elsewhere = np.flatnonzero(kinds != kinds[place])
+        if not len(elsewhere):
+            elsewhere = np.delete(np.arange(len(kinds)), place)
+        return int(rng(0, "other text", video_id).choice(elsewhere)) if len(elsewhere) else place
+
+    def rows(self, places: np.ndarray) -> tuple[Tensor, Tensor]:
+        """tokens int64 [B, L] and kept bool [B, L] of rows [B]."""
+        return torch.from_numpy(self.table.ids[places]), torch.from_numpy(self.table.kept[places])
+
+
+class Clips:
+    """Videos of one split cut at moments.
+
+    Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). counts [V], frames.
+    places, (video number, frame number of the moment) of each sample.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        frames: Frames,
+        videos: pd.DataFrame,
+        texts: Texts,
+        action: dict[str, np.ndarray] | None,
+        training: bool,
+    ) -> None:
+        """
+        Args:
+            action: Video id → progress of its action at each frame of the file; None where the target is `elapsed`.
+        """
+        self.config, self.frames, self.videos, self.texts = config, frames, videos, texts
+        self.ids = videos["video_id"].tolist()
+        self.units = videos["unit"].astype(str).tolist()
+        self.counts = np.array([frames.count(video_id) for video_id in self.ids])
+        self.places = [
+            (video, moment)
+            for video, count in enumerate(self.counts.tolist())
+            for moment in moments(config, self.ids[video], count, training)
+        ]
+        self.targets = np.array([self._target(action, *place) for place in self.places])
+
+    def _target(self, action: dict[str, np.ndarray] | None, video: int, moment: int) -> float:
+        if action is None:
+            return moment / int(self.counts[video])
+        name = self.ids[video]
+        return float(action[name][self.frames.store(name).source(name)[moment]])
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {key: value[0] for key, value in self.__getitems__([index]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
+        """frames uint8 [B, T, H, W, 3]; tokens, other_tokens int64 [B, L] with kept, other_kept bool [B, L]; elapsed
+        float32 [B], the moment's frame number; target float32 [B], 0 to 1; sample_id, unit: lists of B."""
+        places = [self.places[index] for index in indices]
+        videos = np.array([video for video, _ in places])
+        items = [(self.ids[video], frame) for video, end in places for frame in shown(self.config, end)]
+        own, own_kept = self.texts.rows(self.texts.place[videos])
+        other, other_kept = self.texts.rows(self.texts.other[videos])
+        return {
+            "frames": torch.from_numpy(self.frames.read_batch(items)).unflatten(0, (len(places), -1)),
+            "tokens": own, "kept": own_kept, "other_tokens": other, "other_kept": other_kept,
+            "elapsed": torch.tensor([float(end) for _, end in places]),
+            "target": torch.from_numpy(self.targets[np.asarray(indices)]).float(),
+            "sample_id": [self.name(place) for place in places],
+            "unit": [self.units[video] for video in videos],
+        }  # fmt: skip
+
+    def name(self, place: tuple[int, int]) -> str:
+        """`<video id>#<frame number of the moment>`."""
+        return f"{self.ids[place[0]]}#{place[1]}"
+
+
+def moments(config: dict[str, Any], video_id: str, count: int, training: bool) -> list[int]:
+    """Frame numbers at which a video of `count` frames is cut: one in each part of `span`, in training drawn by the
+    video's id, otherwise in the middle and none twice."""
+    parts = config["crops"] if training else config["moments"]
+    within = rng(0, "moments", video_id).random(parts) if training else np.full(parts, 0.5)
+    low, high = config["span"]
+    shares = low + (high - low) * (np.arange(parts) + within) / parts
+    numbers = np.minimum((shares * count).round().astype(int), count - 1).tolist()
+    return numbers if training else sorted(set(numbers))
+
+
+def shown(config: dict[str, Any], end: int) -> list[int]:
+    """Numbers of the frames that a clip up to frame `end` shows; the first of them repeat where there are too few."""
+    count = config["count"]
+    if config["sampling"] == "even":
+        return np.linspace(0, end, count).round().astype(int).tolist()
+    return np.arange(end - count + 1, end + 1).clip(min=0).tolist()
+
+
+def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
+    """All clips of a split. Videos without a text, and texts that are cut, are counted out loud.
+
+    Raises:
+        ValueError: the target is `action`, and the source knows nothing of a video's.
+        WeightsError: the tokenizer is absent.
+    """
+    videos = stores.split(split)
+    for name in ("text", "template"):
+        videos[name] = videos[name].fillna("").astype(str) if name in videos else ""
+    training = videos if split == "train" else stores.split("train")
+    vocabulary = training["text"].fillna("").astype(str).tolist() if "text" in training else []
+    texts = Texts(config, vocabulary, videos)
+    frames = Frames(stores.frames[config["frames"]], config["view"])
+    clips = Clips(config, frames, videos, texts, _action(config, stores, videos), split == "train")
+    said = {"have no text": int((videos["text"] == "").sum()),
+            f"have a text of more than {config['text_limit']} tokens, which is cut": _long(clips)}  # fmt: skip
+    for what, number in said.items():
+        if number:
+            log.warning("split %s: %d of %d videos %s", split, number, len(videos), what)
+    return clips
+
+
+def _action(config: dict[str, Any], stores: Stores, videos: pd.DataFrame) -> dict[str, np.ndarray] | None:
+    if config["target"] == "elapsed":
+        return None
+    known = states.progress(stores.labels)
+    absent = [name for name in videos["video_id"] if name not in known]
+    if absent:
+        raise ValueError(f"the progress of {len(absent)} of {len(videos)} videos is not known, first {absent[0]!r}: "
+                         "labels and videos come from different worlds; make both again")  # fmt: skip
+    return known
+
+
+def _long(dataset: Clips) -> int:
+    """Videos whose text is cut."""
+    return int(dataset.videos["text"].isin(dataset.texts.table.long).sum())
+
+
+def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
+    """What the network's shape depends on, how much there is to learn from, and the words that are tokens."""
+    return {
+        **_counts(dataset), "longest": int(dataset.counts.max()), "tokens": dataset.texts.size,
+        "vocabulary": dataset.texts.vocabulary,
+    }  # fmt: skip
+
+
+def _counts(dataset: Clips) -> dict[str, Any]:
+    texts = dataset.videos["text"]
+    return {
+        "clips": len(dataset), "videos": len(dataset.ids), "texts": int(texts[texts != ""].nunique()),
+        "videos_without_text": int((texts == "").sum()), "videos_with_cut_text": _long(dataset),
+    }  # fmt: skip
+
+
+# --- network and training --------------------------------------------------------------------------------------------
+
+
+class Progress(nn.Module):
+    """A model behind the conversion of pixels: frames uint8 [B, T, H, W, 3], tokens and kept [B, L], elapsed [B] →
+    progress [B], 0 to 1."""
+
+    def __init__(self, core: nn.Module, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.core: Any = core
+        self.config = config
+
+    def forward(self, frames: Tensor, tokens: Tensor, kept: Tensor, elapsed: Tensor) -> Tensor:
+        return self.core(_pixels(frames), tokens, kept, elapsed).float().clamp(0, 1)
+
+
+def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> Progress:
+    """The network for the split's tokens and lengths."""
+    sizes = {"vocabulary": facts["tokens"], "length": config["text_limit"], "longest": facts["longest"]}
+    return Progress(core(frames=config["count"], **sizes), config)
+
+
+def fit(module: Progress, dataset: Clips) -> None:
+    """A model with a `fit` of its own gets all training targets [n], their frame numbers [n] and the videos' lengths
+    [V]."""
+    if hasattr(module.core, "fit"):
+        elapsed = torch.tensor([end for _, end in dataset.places])
+        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, torch.from_numpy(dataset.counts))
+
+
+def _pixels(frames: Tensor) -> Tensor:  # uint8 [B, T, H, W, 3] -> float [B, T, 3, H, W] in [0, 1]
+    return frames.movedim(-1, 2).float() / 255
+
+
+def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    """The model's own loss, or else the squared error."""
+    frames, target = _pixels(batch["frames"]), batch["target"]
+    draws = torch.rand(len(frames), 1, 1, 1, 1, generator=generator, device=frames.device)
+    frames = (frames * (1 + module.config["brightness"] * (2 * draws - 1))).clamp(max=1)
+    seen = frames, batch["tokens"], batch["kept"], batch["elapsed"]
+    if hasattr(module.core, "loss"):
+        return module.core.loss(*seen, target)
+    return {"loss": (module.core(*seen) - target).square().mean()}
+
+
+@torch.no_grad()
+def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+    """abs_error, percentage points, one a sample."""
+    found = module(batch["frames"], batch["tokens"], batch["kept"], batch["elapsed"])
+    return {"abs_error": 100 * (found - batch["target"]).abs()}
+
+
+# --- prediction ------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def predict(
+    module: Progress, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
+) -> dict[str, Tensor]:
+    """progress [B], 0 to 1. What is drawn for a sample depends on the run's seed and the sample's id alone.
+
+    Raises:
+        ValueError: texts are to be shuffled, and there is only one.
+    """
+    frames, words, kept = batch["frames"], batch["tokens"], batch["kept"]
+    draws = [torch_generator(generator.initial_seed(), "predict", name) for name in batch["sample_id"]]
+    if hasattr(module.core, "sample"):
+        return {"progress": module.core.sample(torch.stack([torch.rand((), generator=draw) for draw in draws]))}
+    if inference["input"] == "noise":
+        noise = [torch.randint(256, frames.shape[1:], generator=draw, dtype=torch.uint8) for draw in draws]
+        frames = torch.stack(noise).to(frames.device)
+    if inference["input"] == "shuffled_text":
+        if torch.equal(batch["other_tokens"], words):
+            raise ValueError("inference.input is 'shuffled_text', but the split has one text only; use input: video")
+        words, kept = batch["other_tokens"], batch["other_kept"]
+    return {"progress": module(frames, words, kept, batch["elapsed"])}
+
+
+def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """abs_error of every sample; `by_template` has its mean for each template (averaged within units first)."""
+    import pandas as pd
+
+    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
+    chosen = [places[name] for name in predictions.sample_ids]
+    error = abs_error(predictions.arrays["progress"].astype(np.float64), dataset.targets[chosen])
+    rows = pd.DataFrame(
+        {"sample_id": predictions.sample_ids, "unit": predictions.units, "metric": "abs_error", "value": error}
+    )
+    videos = [dataset.places[index][0] for index in chosen]
+    known = dataset.videos["template"].where(dataset.videos["template"] != "", "no template").to_numpy()
+    return rows, {"by_template": _by_template(rows.assign(template=known[videos])), **_counts(dataset)}
+
+
+def _by_template(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Template → abs_error (percentage points), samples and units behind it."""
+    found = {}
+    for template, part in rows.groupby("template"):
+        means = part.groupby("unit")["value"].mean()
+        found[str(template)] = {"abs_error": float(means.mean()), "samples": len(part), "units": len(means)}
+    return found
+
+
+def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:
+    """Up to eight columns: the clip's first and last frame, below them a green bar as long as the true progress and a
+    red one as long as the predicted; uint8 [H, W, 3]."""
+    frames, found = batch["frames"].cpu().numpy(), predictions["progress"].float().cpu().numpy()
+    truth, places = batch["target"].cpu().numpy(), range(min(8, len(found)))
+    bars = [np.concatenate([_bar(truth[place], frames.shape[3], (40, 160, 60)),
+                            _bar(found[place], frames.shape[3], (210, 50, 50))]) for place in places]  # fmt: skip
+    pictures = [row([frames[place, at] for place in places]) for at in (0, -1)]
+    return column([*pictures, row(bars)])
+
+
+def _bar(share: float, width: int, colour: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [4, width, 3]: the first `share` of it coloured, the rest grey."""
+    picture = np.full((4, width, 3), 220, np.uint8)
+    picture[:, : round(float(share) * width)] = colour
+    return picture
