@@ -241,6 +241,21 @@ def test_a_class_that_the_task_does_not_have_is_named(stores):
         everything(future_masks.dataset({**FUTURE, "classes": 4}, stores, "train"))
 
 
+def test_selection_needs_truth(stores):
+    dataset = segmentation.dataset(SEGMENT, stores, "unlabeled")
+    with pytest.raises(ValueError, match="`select` split holds videos without masks"):
+        segmentation.monitor(segmenter(dataset), everything(dataset), generator())
+    clips = future_masks.dataset({**FUTURE, **LABELS}, stores, "unlabeled")
+    with pytest.raises(ValueError, match="`select` split holds videos without masks"):
+        future_masks.monitor(forecaster(FUTURE, clips), everything(clips), generator())
+
+
+def test_a_segmenter_names_the_video_with_an_unknown_class(stores):
+    dataset = segmentation.dataset({**SEGMENT, "classes": 4}, stores, "train")
+    with pytest.raises(ValueError, match=r"'train/video 03', frame 0, holds class 4; .* allows 0 to 3"):
+        everything(dataset)
+
+
 def test_predictions_that_skip_frames_are_no_source(stores, tmp_path):
     path = tmp_path / "last.h5"
     predictions.write(path, {"mask": np.zeros((2, 4, 4), np.uint8)}, ["a#0", "a#2"], ["a", "a"], {})

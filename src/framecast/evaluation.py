@@ -47,8 +47,9 @@ class Evaluator:
                 torch.manual_seed(derive(self.seed, "monitor", number * processes + process))
                 rows += self._rows(network, batch, totals)
         values = _average(gather_object(rows))
-        if totals:
-            values |= self.task.summarise(_summed(gather_object([totals])))
+        shares = [share for share in gather_object([totals]) if share]  # a process may have had no batch
+        if shares:
+            values |= self.task.summarise(_summed(shares))
         if self.name not in values:
             there = ", ".join(sorted({*values, "loss"}))
             raise ValueError(f"budget.monitor is {self.budget.monitor!r}; the task's quantities are: {there}")

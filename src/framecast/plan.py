@@ -147,6 +147,11 @@ def _check_submission(config: Config, name: str) -> None:
     data = config.experiments[name].data
     if not config.data[data].hidden:
         raise ConfigError(f"run.submissions: data.{data} of {name!r} names no `hidden` splits to predict")
+    if not hasattr(_task(config, config.experiments[name])[0], "submit"):
+        raise ConfigError(
+            f"run.submissions: task {config.experiments[name].task!r} of {name!r} writes no submissions; name "
+            "experiments whose task does (future_masks)"
+        )
 
 
 def _check_encoder(config: Config, encoder: Encoder, where: str) -> None:
@@ -395,8 +400,35 @@ def _check_sources(config: Config, name: str, needs: dict[str, Any]) -> None:
                 f"{where}.source: {source['experiment']!r} is on data {parent.data!r}, {name!r} on "
                 f"{experiment.data!r}; labels are read for the same videos"
             )
-        for split in source["train"]:
-            known("split", split, config.data[experiment.data].split_names(), f"{where}.unlabeled")
+        _check_unlabeled(config, experiment, source["train"], f"{where}.unlabeled")
+        _check_labels(config, experiment, parent, f"{where}.source")
+
+
+def _check_unlabeled(config: Config, experiment: Experiment, splits: list[str], where: str) -> None:
+    """Splits that are added to training must not serve for anything else: their frames hold what is to be predicted."""
+    data = config.data[experiment.data]
+    held = {"train", data.select, *data.evaluate, *data.hidden}
+    free = [split for split in data.split_names() if split not in held]
+    for split in splits:
+        known("split", split, data.split_names(), where)
+        if split not in free:
+            raise ConfigError(
+                f"{where}: split {split!r} trains, selects, is scored or is handed in, so its masks may not be learned "
+                f"from; splits of data.{experiment.data} that serve for nothing else: {free}"
+            )
+    if len(set(splits)) < len(splits):
+        raise ConfigError(f"{where}: {splits} names a split twice")
+
+
+def _check_labels(config: Config, experiment: Experiment, parent: Experiment, where: str) -> None:
+    """What a task reads as labels must be what the source predicts: the tasks say so by equal `labels`."""
+    (task, keys), (other, others) = _task(config, experiment), _task(config, parent)
+    wanted = task.labels(keys)
+    found = other.labels(others) if hasattr(other, "labels") else None
+    if found != wanted:
+        raise ConfigError(
+            f"{where}: task {parent.task!r} of the source predicts {found or 'no labels'}; needed are {wanted}"
+        )
 
 
 def _budget(config: Config, name: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class _Forecast:
         for clip in clips:
             try:
                 masks = resized(torch.from_numpy(self._masks(clip)), *self.forecaster.size).numpy()
-            except VideoError as error:
+            except (VideoError, OSError) as error:
                 journal.add(Outcome(clip.video_id, 0, "failed", str(error)))
                 continue
             journal.add(Outcome(clip.video_id, len(masks), "ok"))

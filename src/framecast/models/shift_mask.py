@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -31,7 +30,8 @@ class ShiftMask(nn.Module):
 
     def forward(self, masks: Tensor) -> Tensor:  # [B, T, H, W] -> [B, T', K, H, W]
         """1 for the class that stands there in each future frame, 0 for the others."""
-        return F.one_hot(self.masks(masks), self.classes).float().movedim(4, 2)
+        labels = torch.arange(self.classes, device=masks.device)[:, None, None]
+        return (self.masks(masks)[:, :, None] == labels).float()  # four bytes a score, where one_hot takes eight
 
     def masks(self, masks: Tensor) -> Tensor:  # [B, T, H, W] -> [B, T', H, W], int64
         """The predicted classes."""

@@ -24,13 +24,12 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
+from framecast.models import shift_mask
 from framecast.models.shift_mask import ShiftMask
 from framecast.ops.layout import fast_layout
 
 COPY = 5.0
 """Logit that the residual's class starts with, over 0 of the others."""
-VELOCITY_FRAMES = 3
-"""Last given frames whose mean velocity moves the residual's objects on."""
 
 
 class Config(Closed):
@@ -288,7 +287,7 @@ class MaskPredictor(nn.Module):
         self.classes, self.ahead = classes, ahead
         self.embedding = nn.Embedding(classes, channels)
         self.simvp = simvp
-        self.mover = ShiftMask(VELOCITY_FRAMES, classes, ahead) if residual == "moved" else None
+        self.mover = ShiftMask(shift_mask.Config().frames, classes, ahead) if residual == "moved" else None
         self.copy = nn.Parameter(torch.tensor(COPY)) if residual != "none" else None
         if self.copy is not None:
             for parameter in simvp.dec.readout.parameters():  # type: ignore[union-attr, operator]

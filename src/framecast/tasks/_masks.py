@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from framecast.metrics import confusions, iou, iou_objects, part_name
+from framecast.metrics import confusions, corpus_rows, mean_iou
 from framecast.ops.masks import iou_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,28 @@ UNSCORED = "the split holds videos without masks, so there is nothing to score b
 def sample(frames: str, view: str, number: int) -> str:
     """What a sample is, for tasks that score the same one: the mask of one frame of each video."""
     return f"mask of frame {number}, {frames}/{view}"
+
+
+def labels(frames: str, classes: int, which: str) -> str:
+    """What masks are, where one task's predictions are another's data."""
+    return f"masks of {classes} classes, frame set {frames}, of {which}"
+
+
+def last(mask: np.ndarray) -> np.ndarray:
+    """The last mask of a prediction [H, W] or [T', H, W]."""
+    return mask[-1] if mask.ndim == 3 else mask
+
+
+def check_truth(batch: dict[str, Any], key: str) -> None:
+    """
+    Raises:
+        ValueError: a batch of the split that serves for selection has no true masks.
+    """
+    if key not in batch:
+        raise ValueError(
+            f"the data's `select` split holds videos without masks (it gives {batch['sample_id'][0]!r}), so no "
+            "checkpoint can be chosen by it; name a split whose videos all have masks"
+        )
 
 
 def name(video_id: str, frame: int) -> str:
@@ -92,14 +114,12 @@ def rows(
 
     samples = pd.DataFrame({"sample_id": sample_ids, "unit": units})
     shared, union = confusions(prediction, truth, classes)  # [B, K] each
+    place, names, counts = corpus_rows("iou_corpus", shared, union)
     tables = [
-        samples.assign(metric="iou", value=iou(prediction, truth, classes)),
-        samples.assign(metric="iou_objects", value=iou_objects(prediction, truth, classes)),
+        samples.assign(metric="iou", value=mean_iou(shared, union)),
+        samples.assign(metric="iou_objects", value=mean_iou(shared[:, 1:], union[:, 1:])),
+        samples.iloc[place].assign(metric=names, value=counts),
     ]
-    sample, group = np.nonzero(union)
-    for part, counts in (("intersection", shared), ("union", union)):
-        names = [part_name("iou_corpus", part, int(number)) for number in group]
-        tables.append(samples.iloc[sample].assign(metric=names, value=counts[sample, group].astype(float)))
     return pd.concat(tables, ignore_index=True)
 
 

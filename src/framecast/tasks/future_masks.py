@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from framecast.config import Closed, Fraction, Positive
@@ -68,7 +68,7 @@ class Config(Closed):
     frames. Training videos with masks are seen as given."""
     flip: bool = True
     """Mirror half of the training clips."""
-    colours: Annotated[int, Field(ge=0)] = 8
+    colours: Annotated[int, Field(ge=0)] = 0
     """Classes come in runs of this many that differ in colour alone; each training clip's colours are exchanged at
     random, because motion does not depend on them. 0 leaves them."""
     last_weight: NonNegative = 1.0
@@ -81,6 +81,17 @@ class Config(Closed):
     truth_share: Fraction = 1.0
     """Scheduled sampling, where `step` feeds masks back: share of passes in training that are fed the truth at the end
     of training. It falls exponentially from 1."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Config:
+        if self.source is None and (self.unlabeled or self.inputs == "predicted"):
+            raise ValueError("`unlabeled` and `inputs: predicted` need a `source`: the experiment that predicts masks")
+        if self.colours and (self.classes - 1) % self.colours:
+            raise ValueError(
+                f"classes is {self.classes}, and its {self.classes - 1} objects are no multiple of colours = "
+                f"{self.colours}; set colours: 0 where classes do not come in runs that differ in colour alone"
+            )
+        return self
 
 
 class Inference(Closed):
@@ -98,6 +109,11 @@ def needs(config: dict[str, Any]) -> dict[str, Any]:
     predicted = config["inputs"] == "predicted"
     source = {**config["source"], "train": list(config["unlabeled"]), "select": predicted, "evaluate": predicted}
     return {**found, "sources": [source]}
+
+
+def labels(config: dict[str, Any]) -> str:
+    """What the masks of `source` must be."""
+    return _masks.labels(config["frames"], config["classes"], "every frame")
 
 
 def samples(config: dict[str, Any]) -> str:
@@ -227,6 +243,7 @@ def monitor(module: FutureMasks, batch: dict[str, Any], generator: torch.Generat
 
     IoU is of classes that were seen, as the default inference has it; the cross-entropy is of all.
     """
+    _masks.check_truth(batch, "ahead")
     classes = module.config["classes"]
     masks, scores = module.roll_out(batch["given"], seen(batch["given"], classes))
     shared, union = confusion_counts(masks[:, -1], batch["ahead"][:, -1], classes)
@@ -301,7 +318,7 @@ def gallery(
     for place, true in zip(chosen, truth, strict=True):
         frame = dataset.last_given(names[place])
         found = [one.arrays["mask"][place] for one in predictions.values()]
-        masks = [true, *(mask[-1] if mask.ndim == 3 else mask for mask in found)]
+        masks = [true, *map(_masks.last, found)]
         rows.append([frame, *(overlay(frame, mask, config["classes"]) for mask in masks)])
     return ["last frame given", "truth", *predictions], rows
 

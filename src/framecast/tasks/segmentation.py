@@ -66,6 +66,12 @@ def samples(config: dict[str, Any]) -> str | None:
     return None if config["at"] is None else _masks.sample(config["frames"], config["view"], config["at"])
 
 
+def labels(config: dict[str, Any]) -> str:
+    """What predictions are, for tasks that read them as labels."""
+    frames = "every frame" if config["at"] is None else f"frame {config['at']} alone"
+    return _masks.labels(config["frames"], config["classes"], frames)
+
+
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
@@ -76,9 +82,9 @@ class LabelledFrames:
     """
 
     def __init__(
-        self, frames: Frames, masks: Masks, video_ids: list[str], units: list[str], at: int | None, training: bool
+        self, frames: Frames, masks: Masks, video_ids: list[str], units: list[str], at: int | None, classes: int
     ) -> None:
-        self.frames, self.masks, self.video_ids, self.units, self.training = frames, masks, video_ids, units, training
+        self.frames, self.masks, self.video_ids, self.units, self.classes = frames, masks, video_ids, units, classes
         self.size = frames.shape[:2]
         self.labelled = all(video_id in masks for video_id in video_ids)
         counts = [frames.count(video_id) for video_id in video_ids]
@@ -105,8 +111,10 @@ class LabelledFrames:
         return batch
 
     def mask(self, video_id: str, frame: int) -> Tensor:
-        """The true mask of one frame at the view's size; uint8 [H, W]."""
-        return resized(torch.from_numpy(self.masks.read(video_id, frame, 1)), *self.size)[0]
+        """The true mask of one frame at the view's size; uint8 [H, W]. Raises ValueError for an unknown class."""
+        mask = self.masks.read(video_id, frame, 1)
+        _masks.check_classes(mask, self.classes, f"the mask of video {video_id!r}, frame {frame},")
+        return resized(torch.from_numpy(mask), *self.size)[0]
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> LabelledFrames:
@@ -124,7 +132,8 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> LabelledFrame
     frames = Frames(stores.frames[config["frames"]], config["view"])
     _masks.check_resize(frames, config["frames"])
     _masks.check_lengths(frames, masks, video_ids, config["frames"])
-    found = LabelledFrames(frames, masks, video_ids, units, None if training else config["at"], training)
+    at = None if training else config["at"]
+    found = LabelledFrames(frames, masks, video_ids, units, at, config["classes"])
     if config["crop"] is not None and any(small > big for small, big in zip(config["crop"], found.size, strict=True)):
         raise ValueError(
             f"the task's crop {config['crop']} does not fit into view {config['view']!r} of {list(found.size)}"
@@ -205,6 +214,7 @@ def cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch
 @torch.no_grad()
 def monitor(module: Segmenter, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """cross_entropy and iou, one a sample; counts of pixels [B, K] for `summarise`."""
+    _masks.check_truth(batch, "mask")
     logits = module(batch["frame"]).float()
     shared, union = confusion_counts(logits.argmax(1), batch["mask"], module.config["classes"])
     error = nn.functional.cross_entropy(logits, batch["mask"].long(), reduction="none").mean((1, 2))
@@ -269,6 +279,7 @@ def gallery(
     for place in chosen:
         video_id, number = _masks.parsed(first.sample_ids[place])
         frame = dataset.frames.read(video_id, [number])[0]
-        masks = [dataset.mask(video_id, number).numpy(), *(one.arrays["mask"][place] for one in predictions.values())]
+        found = (_masks.last(one.arrays["mask"][place]) for one in predictions.values())
+        masks = [dataset.mask(video_id, number).numpy(), *found]
         rows.append([frame, *(overlay(frame, mask, config["classes"]) for mask in masks)])
     return headings, rows
