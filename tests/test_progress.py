@@ -198,6 +198,7 @@ def test_texts_of_a_split(stores, tmp_path, caplog):
     dataset = progress.dataset(TASK, changed, "test")
     found = progress.facts(TASK, dataset)
     assert found["videos_with_cut_text"] == found["videos_without_text"] == 1 and found["texts"] == 3
+    assert found["size"] == [SIDE, SIDE] and found["resize"] == "squash"
     assert "1 of 4 videos have a text of more than 77 tokens" in caplog.text and "have no text" in caplog.text
     assert found["vocabulary"] == ["a", "blue", "cube", "from", "left", "pulling", "pushing", "red", "right", "to"]
     assert found["tokens"] == 13 and everything(dataset)["tokens"].shape == (12, 77)

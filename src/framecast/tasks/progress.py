@@ -260,8 +260,8 @@ def _long(dataset: Clips) -> int:
 def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
     """What the network's shape depends on, how much there is to learn from, and the words that are tokens."""
     return {
-        **_counts(dataset), "longest": int(dataset.counts.max()), "tokens": dataset.texts.size,
-        "vocabulary": dataset.texts.vocabulary,
+        **_counts(dataset), "size": list(dataset.frames.shape[:2]), "resize": dataset.frames.resize,
+        "longest": int(dataset.counts.max()), "tokens": dataset.texts.size, "vocabulary": dataset.texts.vocabulary,
     }  # fmt: skip
 
 
