@@ -69,6 +69,7 @@ rule predict:
         "results/logs/predict/{experiment}/seed_{seed}/{split}.log",
     conda:
         lambda w: FLOW.env(w)
+    threads: lambda w: FLOW.threads(w)
     resources:
         mem_mb=8000,
         runtime=480,
