@@ -213,7 +213,7 @@ def augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) 
 
 
 def _cross_entropy(core: Any, features: Tensor, truth: Tensor, starts: Tensor, weight: Tensor) -> Tensor:
-    """Mean over samples and frames, frames weighted; as many frames as samples have their scores in memory at a time."""
+    """Mean over samples and frames, frames weighted; scores of B frames at a time, B samples, are in memory."""
     frames, wanted, beside = (whole.flatten(0, 1) for whole in (features, truth, starts))
     return chunked_cross_entropy(frames, wanted, core.logits, len(truth), (beside,), weight.repeat(len(truth)))
 
