@@ -13,9 +13,23 @@ from scipy.stats import rankdata
 from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics import JaccardIndex
 from torchmetrics.functional import cosine_similarity, mean_absolute_error, mean_squared_error
+from torchmetrics.functional.image import peak_signal_noise_ratio as torch_psnr
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from framecast import metrics
-from framecast.metrics import METRICS, abs_error, confusions, corpus_iou, cosine, iou, iou_objects, mse, psnr, ranks
+from framecast.metrics import (
+    METRICS,
+    abs_error,
+    confusions,
+    corpus_iou,
+    cosine,
+    iou,
+    iou_objects,
+    mse,
+    psnr,
+    ranks,
+    ssim,
+)
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(7, 5)).astype(np.float32), RNG.normal(size=(7, 5)).astype(np.float32)
@@ -82,6 +96,59 @@ def test_psnr_agrees_with_scikit_image():
 def test_psnr_needs_a_range():
     with pytest.raises(ValueError, match="data_range is 0"):
         psnr(A, B, 0)
+
+
+def test_psnr_agrees_with_torchmetrics():
+    a, b = (RNG.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8) for _ in range(2))
+    pairs = [(torch.from_numpy(x).float(), torch.from_numpy(y).float()) for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(
+        psnr(a, b, 255), [torch_psnr(x, y, data_range=255.0).item() for x, y in pairs], rtol=1e-5
+    )
+
+
+def pictures(count: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth pictures and noisy copies of them, uint8 [count, 40, 56, 3]."""
+    waves = np.sin(np.arange(40)[:, None, None] / 5 + np.arange(56)[:, None] / 9 + np.arange(3))
+    truth = np.stack([127 + 100 * waves * (0.4 + 0.2 * place) for place in range(count)])
+    noisy = truth + RNG.normal(scale=15, size=truth.shape) * np.arange(1, count + 1)[:, None, None, None]
+    return noisy.clip(0, 255).astype(np.uint8), truth.astype(np.uint8)
+
+
+def test_ssim_of_identical_inputs_is_one():
+    truth = pictures()[1]
+    np.testing.assert_allclose(ssim(truth, truth, 255), 1, atol=1e-12)
+
+
+def test_ssim_by_hand():
+    """Flat pictures have no variance, so that only the means' term is left: (2ab + C) / (a² + b² + C), with
+    C = (0.01 range)²."""
+    dark, bright = np.full((1, 16, 16, 3), 100, np.uint8), np.full((1, 16, 16, 3), 150, np.uint8)
+    constant = (0.01 * 255) ** 2
+    expected = (2 * 100 * 150 + constant) / (100**2 + 150**2 + constant)
+    np.testing.assert_allclose(ssim(dark, bright, 255), [expected], rtol=1e-9)
+    np.testing.assert_allclose(ssim(dark / 255, bright / 255, 1), [expected], rtol=1e-9)
+
+
+def test_ssim_agrees_with_torchmetrics_where_the_window_lies_in_the_picture():
+    """torchmetrics mirrors the picture at its borders and counts the pixels there too; scikit-image leaves them out."""
+    found, truth = pictures()
+    channels_first = [torch.from_numpy(array).movedim(-1, 1).float() for array in (found, truth)]
+    _, each = structural_similarity_index_measure(
+        *channels_first, gaussian_kernel=True, sigma=1.5, data_range=255.0, reduction="none", return_full_image=True
+    )
+    expected = each[..., 5:-5, 5:-5].mean((1, 2, 3))  # [B, C, H, W] -> [B]
+    assert 0.1 < expected.min() < expected.max() < 0.95
+    np.testing.assert_allclose(ssim(found, truth, 255), expected.numpy(), atol=1e-4)
+
+
+def test_ssim_needs_a_range_and_pictures_as_large_as_its_window():
+    found, truth = pictures()
+    with pytest.raises(ValueError, match="data_range is 0"):
+        ssim(found, truth, 0)
+    with pytest.raises(ValueError, match="at least 11 pixels a side"):
+        ssim(found[:, :10], truth[:, :10], 255)
+    with pytest.raises(ValueError, match="must have one shape"):
+        ssim(found[:2], truth, 255)
 
 
 def test_rank_of_an_exact_prediction_is_one():
