@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from framecast.annotations import plain
 from framecast.files import read_json
 from framecast.splits import assign
 
@@ -114,6 +115,25 @@ def test_splits_that_name_one_set_share_it_recording_by_recording(tmp_path: Path
     assert samples.groupby("group")["split"].nunique().max() == 1
     again, _ = assigned(tmp_path, index([one for one in ids if "g04" not in one][::-1]), rule)
     assert again["split"].tolist() == samples.set_index("video_id")["split"].loc[again["video_id"]].tolist()
+
+
+def test_a_drawn_split_is_divided_by_task_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded world's tasks come with its labels; here they follow from the class."""
+    labelled = {"Run": "back_and_forth", "Sit": "move_object"}
+    read = plain.read
+
+    def with_tasks(source: dict[str, Any], table: pd.DataFrame, labels: list[Path]) -> pd.DataFrame:
+        found = read(source, table, labels)
+        return found.assign(task=found["label"].map(labelled))
+
+    whole, _ = assigned(tmp_path, index(IDS), data())
+    monkeypatch.setattr(plain, "read", with_tasks)
+    parts = {"basic": ["move_object"], "cyclic": ["back_and_forth"]}
+    divided, report = assigned(tmp_path, index(IDS), data(by_task={"test": parts}))
+    pairs = set(zip(whole["split"], divided["split"], whole["label"], strict=True))
+    assert {pair for pair in pairs if pair[0] == "test"} == {("test", "basic", "Sit"), ("test", "cyclic", "Run")}
+    assert all(old == new for old, new, _ in pairs if old != "test")
+    assert report["left_out"] == {"test": {}}
 
 
 def test_an_empty_split_is_an_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from framecast import annotation_files, catalogue, cli, plan, shapes
+from framecast import annotation_files, catalogue, cli, plan, report_background, shapes, workbook
 from framecast.annotations import ssv2, templates, world
 from framecast.annotations.ssv2_files import check_labels, entries, read_list
 from framecast.annotations.ssv2_selection import counts, select
@@ -296,6 +296,59 @@ def test_the_samples_table_and_the_files_that_are_written_from_it(tmp_path: Path
     assert len(read_back) == 160 and not problems.found
 
 
+BY_TASK = {"test": {"basic": ["move_object", "drop_object"], "cyclic": ["back_and_forth"]}}
+
+
+def test_a_split_divided_by_task_leaves_other_tasks_out_and_counts_them(tmp_path: Path) -> None:
+    wanted = placed(many(tmp_path))
+    files = {"train_filtered": {"split": "train"}, "val_filtered": {"split": "basic"},
+             "val_filtered_backforth": {"split": "cyclic"}}  # fmt: skip
+    data = resolved(tmp_path, by_task=BY_TASK, evaluate=["basic", "cyclic"], annotation_files=files)
+    index(list(wanted)).to_parquet(tmp_path / "index.parquet")
+    assign(tmp_path / "index.parquet", [], data, tmp_path / "samples.parquet", tmp_path / "splits.json")
+    samples = pd.read_parquet(tmp_path / "samples.parquet").set_index("video_id")
+    goes_to = {"move_object": "basic", "drop_object": "basic", "back_and_forth": "cyclic"}
+    expected = {name: goes_to.get(str(task)) if split == "test" else split for name, (split, task) in wanted.items()}
+    assert samples["split"].to_dict() == {name: split for name, split in expected.items() if split}
+    counts = pd.Series(list(wanted.values())).value_counts()
+    report = read_json(tmp_path / "splits.json")
+    assert report["left_out"] == {"test": {"cover_object": counts["test", "cover_object"]}}
+    assert report["videos"]["cyclic"] == counts["test", "back_and_forth"] and "test" not in report["videos"]
+    assert dict(workbook._split_facts(tmp_path / "splits.json"))["left out of test: cover_object"] > 0
+    assert "cover_object" in str(report_background._splits(tmp_path / "splits.json"))
+    annotation_files.write(tmp_path / "samples.parquet", data["annotation_files"], tmp_path / "annotations")
+    assert {one["task"] for one in read_json(tmp_path / "annotations/val_filtered_backforth.json")} == {
+        "back_and_forth"
+    }
+    assert {one["task"] for one in read_json(tmp_path / "annotations/val_filtered.json")} == set(
+        BY_TASK["test"]["basic"]
+    )
+    flow = Flow({"data": {"own": {**data, "annotation_files": {}}}}, {"own": {}}, Path("results"))
+    wildcards = type("Wildcards", (), {"data": "own"})
+    assert set(json.loads(flow.annotation_files(wildcards))) == {"train", "select", "basic", "cyclic"}
+    assert '"by_task"' in flow.annotation(wildcards)
+
+
+def test_light_mode_takes_as_many_clips_of_each_part_of_a_divided_split(tmp_path: Path) -> None:
+    source = many(tmp_path)
+    for name in placed(source):
+        (tmp_path / name).write_bytes(b"x")
+    data = resolved(tmp_path, by_task=BY_TASK, evaluate=["basic", "cyclic"])
+    kept = [placed(source)[name] for name, _, _ in catalogue._limited(catalogue._parts(data), 10)]
+    assert kept.count(("test", "back_and_forth")) == 2 and len(kept) == 10
+
+
+def test_an_empty_part_of_a_divided_split_is_an_error(tmp_path: Path) -> None:
+    wanted = placed(many(tmp_path))
+    data = resolved(
+        tmp_path, by_task={"test": {"basic": ["move_object"], "cyclic": ["cover_object"]}}, evaluate=["basic"]
+    )
+    names = [name for name, place in wanted.items() if place != ("test", "cover_object")]
+    index(names).to_parquet(tmp_path / "index.parquet")
+    with pytest.raises(ValueError, match=r"split 'cyclic' holds no video; .* change data.splits or data.by_task"):
+        assign(tmp_path / "index.parquet", [], data, tmp_path / "samples.parquet", tmp_path / "splits.json")
+
+
 def test_without_names_one_file_a_split_is_written_for_data_with_a_task_list(tmp_path: Path) -> None:
     many(tmp_path)
     flow = Flow({"data": {"own": resolved(tmp_path), "other": {"source": {}}}}, {"own": {}}, Path("results"))
@@ -522,6 +575,18 @@ def test_an_indexed_clip_without_an_entry_is_refused(tmp_path: Path) -> None:
         ("task_lists.brief.move_object", ["Moving something up", "moving [something] up"],
          ["task_lists.brief: 'Moving [something] up' stands more than once"]),
         ("task_lists.brief.move_object", [], ["task_lists.brief.move_object", "at least 1 item"]),
+        ("data.own.by_task", BY_TASK, ["there is no split 'test'", "'train', 'select', 'basic', 'cyclic'"]),
+        ("data.own.by_task", {"val": {"basic": ["move_object"]}}, ["by_task divides 'val'", "'select', 'test'"]),
+        ("data.own.by_task", {"train": {"a": ["move_object"]}}, ["by_task divides 'train'", "training or selection"]),
+        ("data.own.by_task", {"select": {"a": ["move_object"]}}, ["by_task divides 'select'", "divide another split"]),
+        ("data.own.by_task", {"test": {"test": ["move_object"], "cyclic": ["move_object"]}},
+         ["by_task.test names the task 'move_object' twice"]),
+        ("data.own.by_task", {"test": {"test": ["move_object"], "train": ["drop_object"]}},
+         ["by_task makes a split 'train', and there is another"]),
+        ("data.own.by_task", {"test": {"test": ["move_object"], "cyclic": ["backforth"]}},
+         ["data.own.by_task.test.cyclic: there is no task 'backforth'", "back_and_forth"]),
+        ("data.own.by_task", {"test": {}}, ["data.own.by_task.test", "at least 1 item"]),
+        ("data.world.by_task", BY_TASK, ["by_task needs source.tasks"]),
         ("data.world.annotation_files", {"val": {"split": "test"}}, ["annotation_files needs source.tasks"]),
         ("data.world.splits", {"kind": "official"}, ["source.kind is 'world' and splits.kind 'official'"]),
     ],

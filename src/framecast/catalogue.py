@@ -14,6 +14,7 @@ from framecast.buckets import bucket_of
 from framecast.files import canonical, digest, read_json, write_changed
 from framecast.listing import list_frame_folders, list_named, list_videos
 from framecast.seeding import derive
+from framecast.split_rules import places_by_task
 
 Entry = tuple[str, int, int]
 
@@ -46,7 +47,7 @@ def shard_file(folder: Path, shard: int, digest: str) -> Path:
 
 
 def _summary(data: dict[str, Any], folder: Path) -> Path:
-    listed = canonical({key: data.get(key) for key in ("source", "buckets", "splits", "limit")})
+    listed = canonical({key: data.get(key) for key in ("source", "buckets", "splits", "by_task", "limit")})
     return folder / f"buckets.{digest(listed)[:16]}.json"
 
 
@@ -62,7 +63,7 @@ def _parts(data: dict[str, Any]) -> dict[str, list[Entry]]:
     if source["kind"] == "world":
         return {"": _made(source)}
     if source["kind"] == "ssv2":
-        return _annotated(source, data["splits"])
+        return _annotated(source, data["splits"], data["by_task"])
     if source["kind"] == "frame_folders":
         return _frame_folders(source)
     entries = list_videos(source)
@@ -81,12 +82,15 @@ def _made(source: dict[str, Any]) -> list[Entry]:
     return [(name, 0, 0) for name in video_ids(source)]
 
 
-def _annotated(source: dict[str, Any], splits: dict[str, Any]) -> dict[str, list[Entry]]:
+def _annotated(
+    source: dict[str, Any], splits: dict[str, Any], by_task: dict[str, dict[str, list[str]]]
+) -> dict[str, list[Entry]]:
     """The files of the wanted clips, split by split; nothing else of the folder is looked at."""
     from framecast.annotations.ssv2_selection import select
 
     clips, _ = select(source, splits["sets"])
-    split_of = {clip.video_id: clip.split for clip in clips}
+    places = places_by_task(by_task)
+    split_of = {clip.video_id: places.get((clip.split, clip.task or ""), clip.split) for clip in clips}
     parts: dict[str, list[Entry]] = {}
     for entry in list_named(source, list(split_of)):
         parts.setdefault(split_of[entry[0]], []).append(entry)

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from framecast.split_rules import split_names
+from framecast.split_rules import drawn_splits, split_names
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
@@ -270,6 +270,10 @@ class Data(Closed):
         RandomSplit()
     )
     """Which videos train, select and test."""
+    by_task: dict[Name, Annotated[dict[Name, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]] = {}
+    """Where the source has `tasks`: split to new split to tasks, for example `{test: {basic: [move_object,
+    drop_object, cover_object], cyclic: [back_and_forth]}}`. The divided split's videos are in the new splits, and it is
+    there no more; videos of other tasks are left out and counted in splits.json."""
     select: str = "select"
     """The split that serves for early stopping, best checkpoint and tuning. No comparison may be made on it."""
     evaluate: list[str] = ["test"]
@@ -290,6 +294,25 @@ class Data(Closed):
         if not isinstance(values, dict):
             return values
         return {key: _of_its_kind(value, KINDS[key]) if key in KINDS else value for key, value in values.items()}
+
+    @model_validator(mode="after")
+    def _by_task(self) -> Data:
+        """Stands before what uses the names of the splits."""
+        if self.by_task and getattr(self.source, "tasks", None) is None:
+            raise ValueError("by_task needs source.tasks: without a task list no video has a task")
+        drawn = drawn_splits(self.splits.model_dump())
+        for split, parts in self.by_task.items():
+            if split not in drawn:
+                raise ValueError(f"by_task divides {split!r}, and the splits are {drawn}")
+            if split in ("train", self.select):
+                raise ValueError(f"by_task divides {split!r}, which is for training or selection; divide another split")
+            tasks = [task for part in parts.values() for task in part]
+            if twice := [task for task in tasks if tasks.count(task) > 1]:
+                raise ValueError(f"by_task.{split} names the task {twice[0]!r} twice; keep one")
+        names = self.split_names()
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"by_task makes a split {twice[0]!r}, and there is another of that name: {names}")
+        return self
 
     @model_validator(mode="after")
     def _known_splits(self) -> Data:
@@ -333,7 +356,8 @@ class Data(Closed):
         return self
 
     def split_names(self) -> list[str]:
-        return split_names(self.splits.model_dump())
+        """Names of the splits there are, in the config's order, those in `by_task` divided."""
+        return split_names(self.splits.model_dump(), self.by_task)
 
 
 def _check_sets(source: Ssv2Source, splits: OfficialSplit) -> None:

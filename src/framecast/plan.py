@@ -291,7 +291,7 @@ def _data(config: Config, name: str) -> dict[str, Any]:
     if data["source"].get("tasks") is not None:
         wanted = data["source"]["tasks"]
         data["source"]["tasks"] = task_list(config, wanted, f"data.{name}.source.tasks")
-        _check_annotation_files(data, f"data.{name}.annotation_files")
+        _check_tasks(data, f"data.{name}")
     grouped = data["source"]["kind"] == "world" or data["source"].get("group") is not None
     data["unit"] = data["unit"] or ("group" if grouped else "video")
     if config.light:
@@ -332,10 +332,14 @@ def _template(text: str, where: str) -> int:
     return number
 
 
-def _check_annotation_files(data: dict[str, Any], where: str) -> None:
-    for name, file in data["annotation_files"].items():
-        for task in file["tasks"] or []:
-            known("task", task, data["source"]["tasks"], f"{where}.{name}.tasks")
+def _check_tasks(data: dict[str, Any], where: str) -> None:
+    """Every task that a data entry names is in its task list."""
+    named = {f"annotation_files.{name}.tasks": file["tasks"] or [] for name, file in data["annotation_files"].items()}
+    for split, parts in data["by_task"].items():
+        named |= {f"by_task.{split}.{name}": tasks for name, tasks in parts.items()}
+    for place, tasks in named.items():
+        for task in tasks:
+            known("task", task, data["source"]["tasks"], f"{where}.{place}")
 
 
 def _encoder(config: Config, name: str) -> dict[str, Any]:

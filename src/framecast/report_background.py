@@ -239,9 +239,16 @@ def _splits(path: Path | None) -> Html | None:
         )
     return join(
         table(["split", *columns], rows, numbers=range(1, len(columns) + 1)),
+        _left_out(record.get("left_out", {})),
         verdict,
         _annotations(record.get("annotations", {})),
     )
+
+
+def _left_out(splits: dict[str, dict[str, int]]) -> Html | None:
+    """Videos whose task is in no part of a split that was divided by task."""
+    told = [f"{count} of {split} ({task})" for split, tasks in splits.items() for task, count in tasks.items()]
+    return tag("p", f"Left out, because their task is in no part of the split: {'; '.join(told)}.") if told else None
 
 
 def _annotations(problems: dict[str, dict[str, Any]]) -> Html | None:

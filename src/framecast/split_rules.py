@@ -20,6 +20,16 @@ def sharing(table: dict[str, str]) -> dict[str, list[str]]:
     return splits
 
 
-def split_names(rule: dict[str, Any]) -> list[str]:
-    """Names of the splits of a `splits` entry of the config, whatever its kind."""
+def drawn_splits(rule: dict[str, Any]) -> list[str]:
+    """Names of the splits of a `splits` entry of the config, whatever its kind, before any is divided by task."""
     return list(next(rule[key] for key in ("fractions", "folders", "files", "sets") if key in rule))
+
+
+def split_names(rule: dict[str, Any], by_task: dict[str, dict[str, list[str]]]) -> list[str]:
+    """Names of the splits there are in the end: those of a `splits` entry, those in `by_task` divided."""
+    return [name for split in drawn_splits(rule) for name in by_task.get(split, {split: []})]
+
+
+def places_by_task(by_task: dict[str, dict[str, list[str]]]) -> dict[tuple[str, str], str]:
+    """(split, task) → the split that videos of that task go to."""
+    return {(split, task): name for split, parts in by_task.items() for name, tasks in parts.items() for task in tasks}

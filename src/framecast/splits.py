@@ -16,7 +16,7 @@ import pandas as pd
 from framecast.buckets import bucket_of
 from framecast.files import replacing, write_json
 from framecast.seeding import derive
-from framecast.split_rules import sharing, split_names, split_of
+from framecast.split_rules import places_by_task, sharing, split_names, split_of
 
 INDEX_COLUMNS = ["video_id", "path", "digest", "status", "frames", "fps", "duration", "width", "height"]
 
@@ -39,12 +39,13 @@ def assign(index: Path, labels: list[Path], data: dict[str, Any], samples: Path,
     table["group"] = table["group"].where(table["group"].notna(), table["video_id"])
     table["unit"] = table["group"] if data["unit"] == "group" else table["video_id"]
     table["split"] = _splits(table, data["splits"])
+    left_out = _divide_by_task(table, data.get("by_task", {}))
     table = table[table["split"].notna()].sort_values("video_id", ignore_index=True)
     _check_filled(table, data)
     with replacing(samples) as temporary:
         table.to_parquet(temporary, index=False)
     found = {"annotations": reader.problems(data)} if hasattr(reader, "problems") else {}
-    write_json(report, _report(table) | found)
+    write_json(report, _report(table) | left_out | found)
 
 
 def _splits(table: pd.DataFrame, rule: dict[str, Any]) -> pd.Series:
@@ -55,6 +56,23 @@ def _splits(table: pd.DataFrame, rule: dict[str, Any]) -> pd.Series:
     if rule["kind"] == "official":
         return _official(table, table["official"], rule["sets"])
     return _listed(table, rule["files"])
+
+
+def _divide_by_task(table: pd.DataFrame, by_task: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
+    """Put the videos of divided splits into the new ones; returns how many have a task that goes nowhere, for the
+    report: split → task → videos."""
+    if not by_task:
+        return {}
+    places, counts = places_by_task(by_task), Counter[tuple[str, str]]()
+    divided = table["split"].isin(list(by_task))
+    new: list[str | None] = []
+    for split, task in zip(table.loc[divided, "split"], table.loc[divided, "task"], strict=True):
+        new.append(places.get((split, task)))
+        if new[-1] is None:
+            counts[split, str(task)] += 1
+    table.loc[divided, "split"] = pd.Series(new, table.index[divided], dtype=object)
+    left = {split: {task: count for (one, task), count in sorted(counts.items()) if one == split} for split in by_task}
+    return {"left_out": left}
 
 
 def _official(table: pd.DataFrame, sets: pd.Series, rule: dict[str, str]) -> pd.Series:
@@ -120,11 +138,11 @@ def _listed_id(line: str, known: set[str]) -> str:
 
 def _check_filled(table: pd.DataFrame, data: dict[str, Any]) -> None:
     counts = table["split"].value_counts()
-    for split in split_names(data["splits"]):
+    for split in split_names(data["splits"], data.get("by_task", {})):
         if counts.get(split, 0) == 0:
             raise ValueError(
                 f"split {split!r} holds no video; videos a split: {counts.to_dict()}. "
-                "Add videos, change data.splits, or put fewer videos into one group"
+                "Add videos, change data.splits or data.by_task, or put fewer videos into one group"
             )
 
 

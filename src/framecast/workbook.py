@@ -326,8 +326,13 @@ def _split_facts(path: Path) -> dict[str, Any]:
         f"annotations {one['outcome']}: {kind}".replace("_", " "): one["count"]
         for kind, one in record.pop("annotations", {}).items()
     }
+    left_out = {
+        f"left out of {split}: {task}": count
+        for split, tasks in record.pop("left_out", {}).items()
+        for task, count in tasks.items()
+    }
     counted = {f"{what} in {split}": count for what, counts in record.items() for split, count in counts.items()}
-    return {**counted, **leaks, **problems}
+    return {**counted, **left_out, **leaks, **problems}
 
 
 def _encoders(inputs: ReportInputs) -> Sheet:

@@ -108,7 +108,8 @@ class Flow:
         """What decides splits, units and labels of a data set."""
         data = self.data(w.data)
         source = {key: value for key, value in data["source"].items() if key not in ("timeout", "suffixes", "videos")}
-        return canonical({"source": source, **{key: data[key] for key in ("buckets", "splits", "unit", "code")}})
+        keys = ("buckets", "splits", "by_task", "unit", "code")
+        return canonical({"source": source, **{key: data[key] for key in keys}})
 
     def split_lists(self, w: Any) -> list[str]:
         """Files that say which split or text a video has."""
@@ -121,7 +122,8 @@ class Flow:
     def annotation_files(self, w: Any) -> str:
         """File name → split and tasks of what is written; without any in the config, one a split."""
         data = self.data(w.data)
-        each = {split: {"split": split, "tasks": None} for split in split_names(data["splits"])}
+        names = split_names(data["splits"], data["by_task"])
+        each = {split: {"split": split, "tasks": None} for split in names}
         return canonical(data["annotation_files"] or each)
 
     def annotations(self) -> list[str]:
