@@ -48,6 +48,7 @@ rule all:
     input:
         FLOW.all_caches(),
         FLOW.submissions(),
+        FLOW.pictures(),
         FLOW.annotations(),
         "results/summary.xlsx",
         "results/report.html",

@@ -79,6 +79,8 @@ def test_the_default_is_valid() -> None:
         ("run.submissions", ["unet"], ["run.submissions", "'segment' of 'unet' writes no submissions"]),
         ("data.objects.hidden", ["secret"], ["data.objects", "no split 'secret'", "hidden"]),
         ("data.objects.hidden", [], ["run.submissions", "data.objects", "hidden"]),
+        ("run.pictures", ["simvp_2"], ["run.pictures", "'simvp_2'", "simvp_tuned"]),
+        ("run.pictures", ["tmdn_1"], ["run.pictures", "task 'next_1' of 'tmdn_1' draws no pictures", "pixels"]),
         ("run.submissions", ["simvp_2"], ["run.submissions", "'simvp_2'", "simvp_tuned"]),
     ],
 )

@@ -543,6 +543,9 @@ class Run(Closed):
     """Comparisons to make."""
     submissions: list[str] = []
     """Experiments whose predictions of their data's `hidden` splits are written out to be handed in, with pictures."""
+    pictures: list[str] = []
+    """Experiments whose predictions of evaluated splits are written out as pictures, target, output and both beside the
+    input, with `results.json`; for tasks that predict frames."""
     encoders: list[str] = []
     """Encoders whose cache and probe are built even where no active experiment needs them."""
 

@@ -28,6 +28,7 @@ STAGE_CODE: dict[str, tuple[list[str], list[str], list[str]]] = {
     "score": (["prediction:score"], ["dataset", "score"], []),
     "submit": (["submission:write"], ["dataset", "submit"], []),
     "gallery": (["gallery:draw"], ["dataset", "gallery"], []),
+    "pictures": (["run_pictures:draw"], ["dataset", "pictures"], []),
 }
 DATA_CODE = {
     "generate": ["shapes:generate"],
@@ -129,6 +130,8 @@ def _check_references(config: Config) -> None:
         known("encoder", name, config.encoders, "run.encoders")
     for name in config.run.submissions:
         _check_submission(config, name)
+    for name in config.run.pictures:
+        _check_pictures(config, name)
     for name in config.run.comparisons:
         known("comparison", name, config.comparisons, "run.comparisons")
     for name in config.comparisons:
@@ -151,6 +154,15 @@ def _check_submission(config: Config, name: str) -> None:
         raise ConfigError(
             f"run.submissions: task {config.experiments[name].task!r} of {name!r} writes no submissions; name "
             "experiments whose task does (future_masks)"
+        )
+
+
+def _check_pictures(config: Config, name: str) -> None:
+    known("experiment", name, config.experiments, "run.pictures")
+    if not hasattr(_task(config, config.experiments[name])[0], "pictures"):
+        raise ConfigError(
+            f"run.pictures: task {config.experiments[name].task!r} of {name!r} draws no pictures; name experiments "
+            "whose task does (pixels)"
         )
 
 
@@ -205,7 +217,7 @@ def _check_comparison(config: Config, name: str) -> None:
 
 def _active(config: Config) -> list[str]:
     """Active experiments and all they need, in an order in which parents come first."""
-    wanted = [*config.run.experiments, *config.run.submissions]
+    wanted = [*config.run.experiments, *config.run.submissions, *config.run.pictures]
     for name in config.run.comparisons:
         wanted += [config.comparisons[name].baseline, *config.comparisons[name].treatments]
     for encoder in config.run.encoders:
@@ -380,6 +392,7 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
         "code": codes,
         "evaluate": config.data[experiment.data].evaluate,
         "hidden": config.data[experiment.data].hidden if name in config.run.submissions else [],
+        "pictures": name in config.run.pictures,
         "gallery": hasattr(task, "gallery"),
     }
 

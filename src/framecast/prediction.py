@@ -105,7 +105,9 @@ def score(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: P
         spec: experiment, seed, task, data, fingerprint.
         source: File of `predict`.
         out: CSV with the columns `COLUMNS`; values are written so that they read back exactly.
-        facts: JSON with what the task says about the scoring (a gallery's digest) and provenance.
+        facts: JSON with what the task says about the scoring and provenance. Two of the task's keys are read by all:
+            `gallery`, the digest of what was ranked in, and `caution`, a sentence that stands beside the experiment in
+            workbook and page, where its predictions used what nobody would know (the future).
 
     Raises:
         ValueError: predictions of another run or split, a metric that `METRICS` does not know, a sample that was not

@@ -187,7 +187,7 @@ class Flow:
         if stage in ("train", "tune"):
             return canonical({**spec, "seed": int(w.seed) if stage == "train" else experiment["seeds"][0]})
         kept = {key: spec[key] for key in ("experiment", "task", "model", "data", "fingerprint")}
-        if stage == "submit":
+        if stage in ("submit", "pictures"):
             return canonical({**kept, "seed": int(w.seed)})
         inference = {"inference": experiment["inference"]} if stage == "predict" else {}
         return canonical({**kept, **inference, "seed": int(w.seed)})
@@ -279,6 +279,15 @@ class Flow:
             for name, experiment in sorted(self.plan["experiments"].items())
             for seed in experiment["seeds"]
             for split in experiment["hidden"]
+        ]
+
+    def pictures(self) -> list[str]:
+        """Folders with the predictions of evaluated splits as pictures."""
+        return [
+            str(self._run(name) / f"seed_{seed}" / "pictures" / split)
+            for name, experiment in sorted(self.plan["experiments"].items())
+            for seed in experiment["seeds"]
+            for split in (experiment["evaluate"] if experiment["pictures"] else [])
         ]
 
     # --- analysis ---

@@ -125,3 +125,28 @@ rule submit:
         spec=lambda w: FLOW.spec(w, "submit"),
     script:
         "../scripts/submit.py"
+
+
+rule pictures:
+    input:
+        stores=lambda w: FLOW.stores(w),
+        masks=lambda w: FLOW.masks(w),
+        labels=lambda w: FLOW.frame_labels(w),
+        pretrained=lambda w: FLOW.pretrained(w),
+        sources=lambda w: FLOW.sources(w),
+        predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
+        scores="results/runs/{experiment}/seed_{seed}/scores/{split}.csv",
+        facts="results/runs/{experiment}/seed_{seed}/scores/{split}.json",
+    output:
+        directory("results/runs/{experiment}/seed_{seed}/pictures/{split}"),
+    log:
+        "results/logs/pictures/{experiment}/seed_{seed}/{split}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=lambda w: FLOW.spec(w, "pictures"),
+    script:
+        "../scripts/pictures.py"
