@@ -508,9 +508,9 @@ def test_train_predict_score(stores, tmp_path):
     dataset = progress.dataset(TASK, stores, "test")
     expected = 100 * np.abs(found.arrays["progress"].astype(float) - dataset.targets)
     np.testing.assert_allclose(rows.set_index("sample_id")["value"][found.sample_ids], expected)
-    assert set(facts["by_template"]) == set(TEMPLATES) and facts["videos"] == 4 and facts["clips"] == 12
+    assert set(facts["breakdown"]["template"]) == set(TEMPLATES) and facts["videos"] == 4 and facts["clips"] == 12
     own = rows[rows["sample_id"].str.contains("video 12|video 14")].groupby("unit")["value"].mean().mean()
-    assert facts["by_template"][TEMPLATES[0]] == {"abs_error": pytest.approx(own), "samples": 6, "units": 2}
+    assert facts["breakdown"]["template"][TEMPLATES[0]] == {"abs_error": pytest.approx(own), "samples": 6, "units": 2}
 
 
 def test_labels_are_part_of_a_runs_identity_where_they_are_read(stores):
@@ -538,4 +538,22 @@ def test_preview(stores):
     batch = everything(dataset)
     found = progress.predict(network(dataset), batch, generator(), {"input": "video"})
     picture = progress.preview(found, batch)
-    assert picture.shape == (2 * SIDE + 8 + 2 * 2, 8 * SIDE + 7 * 2, 3) and picture.dtype == np.uint8
+    assert picture.shape == (2 * SIDE + 8 + 2, 8 * SIDE + 7 * 2, 3) and picture.dtype == np.uint8
+
+
+def test_gallery(stores):
+    """The clip's ends, over a green bar as long as the truth and a red one as long as what each member says."""
+    dataset = progress.dataset(TASK, stores, "test")
+    batch = everything(dataset)
+    shares = np.linspace(0, 1, len(dataset))
+    said = [predictions.Predictions({"progress": values}, batch["sample_id"], batch["unit"], {})
+            for values in (shares, 1 - shares)]  # fmt: skip
+    headings, rows = progress.gallery(TASK, dataset, dict(zip("ab", said, strict=True)), 20)
+    assert headings == ["first frame, truth", "a", "b"] and len(rows) == len(dataset) == 12
+    for number, (first, one, other) in enumerate(rows):
+        assert first.shape == one.shape == other.shape == (SIDE + 8, SIDE, 3)
+        assert np.array_equal(first[:SIDE], batch["frames"][number, 0])
+        assert np.array_equal(one[:SIDE], batch["frames"][number, -1]) and np.array_equal(other[:SIDE], one[:SIDE])
+        lengths = [(cell[row] != 220).any(-1).sum() for cell, row in ((one, SIDE), (one, -1), (other, -1))]
+        wanted = (dataset.targets[number], shares[number], 1 - shares[number])
+        assert lengths == [round(share * SIDE) for share in wanted]

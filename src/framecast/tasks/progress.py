@@ -25,7 +25,7 @@ from framecast import hub, tokens
 from framecast.config import Closed, Fraction, Positive, Pretrained
 from framecast.mask_pictures import column, row
 from framecast.metrics import abs_error
-from framecast.seeding import rng, torch_generator
+from framecast.seeding import drawn, rng, torch_generator
 from framecast.stores import Stores, states
 from framecast.stores.frames import Frames
 
@@ -378,7 +378,7 @@ def predict(
 
 
 def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """abs_error of every sample; `by_template` has its mean for each template (averaged within units first)."""
+    """abs_error of every sample; `breakdown` has its mean for each template (averaged within units first)."""
     import pandas as pd
 
     places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
@@ -389,7 +389,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
     )
     videos = [dataset.places[index][0] for index in chosen]
     known = dataset.videos["template"].where(dataset.videos["template"] != "", "no template").to_numpy()
-    return rows, {"by_template": _by_template(rows.assign(template=known[videos])), **_counts(dataset)}
+    return rows, {"breakdown": {"template": _by_template(rows.assign(template=known[videos]))}, **_counts(dataset)}
 
 
 def _by_template(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -406,14 +406,37 @@ def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray
     red one as long as the predicted; uint8 [H, W, 3]."""
     frames, found = batch["frames"].cpu().numpy(), predictions["progress"].float().cpu().numpy()
     truth, places = batch["target"][:, -1].cpu().numpy(), range(min(8, len(found)))
-    bars = [np.concatenate([_bar(truth[place], frames.shape[3], (40, 160, 60)),
-                            _bar(found[place], frames.shape[3], (210, 50, 50))]) for place in places]  # fmt: skip
-    pictures = [row([frames[place, at] for place in places]) for at in (0, -1)]
-    return column([*pictures, row(bars)])
+    ends = [_barred(frames[place, -1], truth[place], found[place]) for place in places]
+    return column([row([frames[place, 0] for place in places]), row(ends)])
 
 
-def _bar(share: float, width: int, colour: tuple[int, int, int]) -> np.ndarray:
-    """uint8 [4, width, 3]: the first `share` of it coloured, the rest grey."""
-    picture = np.full((4, width, 3), 220, np.uint8)
-    picture[:, : round(float(share) * width)] = colour
+def gallery(
+    config: dict[str, Any], dataset: Clips, predictions: dict[str, Predictions], count: int
+) -> tuple[list[str], list[list[np.ndarray]]]:
+    """Headings and rows of pictures: a clip's first frame, and for each experiment its last one, below which a green
+    bar is as long as the true progress and a red one as long as the predicted.
+
+    predictions: heading → predictions of the same samples.
+    """
+    names = next(iter(predictions.values())).sample_ids
+    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
+    rows = []
+    for at in drawn("gallery", names, count):
+        index = places[names[at]]
+        clip, truth = dataset[index]["frames"].numpy(), dataset.targets[index]
+        found = [float(one.arrays["progress"][at]) for one in predictions.values()]
+        rows.append([_barred(clip[0], truth, None), *(_barred(clip[-1], truth, share) for share in found)])
+    return ["first frame, truth", *predictions], rows
+
+
+def _barred(frame: np.ndarray, truth: float, found: float | None) -> np.ndarray:
+    """A frame [H, W, 3] over a bar for the true progress and, where there is one, the predicted; [H + 8, W, 3]."""
+    below = np.full((4, frame.shape[1], 3), 255, np.uint8) if found is None else _bar(found, frame, (210, 50, 50))
+    return np.concatenate([frame, _bar(truth, frame, (40, 160, 60)), below])
+
+
+def _bar(share: float, frame: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [4, width of the frame, 3]: the first `share` of it coloured, the rest grey."""
+    picture = np.full((4, frame.shape[1], 3), 220, np.uint8)
+    picture[:, : round(float(share) * frame.shape[1])] = colour
     return picture
