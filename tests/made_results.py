@@ -48,6 +48,7 @@ def make(
     return ReportInputs(
         comparisons=[*_comparisons(folder, scores, gaps), _mask_comparison(folder, mask_scores)],
         scores=scores,
+        facts=[*_breakdown(folder, "gru_gap1", seeds, 0.2), *_breakdown(folder, "copy_last_gap1", 1, 0.1)],
         runs=runs,
         data={"world": _data(folder / "data" / "world", videos)},
         probes=[_probe(folder / "data" / "world" / "probes" / "tiny.json")],
@@ -56,6 +57,24 @@ def make(
         units={"world": "video"},
         config=json.dumps({"run": {"comparisons": ["tmdn_against_gru"]}, "note": "<b>not bold</b>"}, indent=1),
     )
+
+
+def _breakdown(folder: Path, experiment: str, seeds: int, error: float) -> list[Path]:
+    """Facts of each seed: pushing is `error` plus a tenth of the seed off, lifting is known of one experiment alone."""
+    paths = []
+    for seed in range(seeds):
+        parts = {"Pushing": {"mse": error + 0.1 * seed, "samples": 30, "units": 10}}
+        if experiment == "copy_last_gap1":
+            parts["Lifting"] = {"mse": 0.7, "samples": 6, "units": 2}
+        record = {"spec": {"experiment": experiment}, "split": "test"}
+        paths.append(folder / f"{experiment}_{seed}.json")
+        paths[-1].write_text(json.dumps({"breakdown": {"template": parts}, "provenance": record}))
+    return [*paths, _plain(folder / f"{experiment}_plain.json")]
+
+
+def _plain(path: Path) -> Path:
+    path.write_text(json.dumps({"clips": 3, "provenance": {"spec": {"experiment": "tmdn_gap1"}, "split": "test"}}))
+    return path
 
 
 def _run(folder: Path, experiment: str, model: str, task: dict[str, Any], seed: int, floor: float) -> None:

@@ -132,7 +132,7 @@ def test_clips_and_targets(stores):
     assert batch["sample_id"][:3] == [f"test/video 11#{round(share * count)}" for share in (0.1 + 0.4 / 3, 0.5, 0.9 - 0.4 / 3)]  # fmt: skip  # noqa: E501
     assert len(dataset) == 12 and set(batch["unit"]) == {"group 5", "group 6", "group 7"}
     end = int(batch["elapsed"][1])
-    assert batch["target"][1].item() == pytest.approx(end / count)
+    assert batch["target"][1].numpy() == pytest.approx(np.array(progress.shown(TASK, end)) / count)
     assert np.array_equal(batch["frames"][1], clip(number)[progress.shown(TASK, end)])
     assert torch.equal(dataset[1]["frames"], batch["frames"][1])
     assert len(progress.dataset(TASK, stores, "train")) == 8 * 8
@@ -141,8 +141,9 @@ def test_clips_and_targets(stores):
 def test_progress_of_the_action_comes_from_the_labels(stores):
     config = {**TASK, "target": "action"}
     dataset = progress.dataset(config, stores, "test")
-    expected = [action(11 + video)[moment] for video, moment in dataset.places]
-    np.testing.assert_allclose(dataset.targets, expected)
+    expected = np.array([action(11 + video)[progress.shown(TASK, end)] for video, end in dataset.places])
+    np.testing.assert_allclose(everything(dataset)["target"], expected, atol=1e-6)
+    np.testing.assert_allclose(dataset.targets, expected[:, -1])
     assert progress.samples(config) != progress.samples(TASK)
     with pytest.raises(ValueError, match="says nothing of the progress of an action: set the task's target: elapsed"):
         progress.dataset(config, Stores(stores.samples, stores.frames), "test")
@@ -175,6 +176,30 @@ def test_a_video_without_labels_is_named(stores, tmp_path):
 def test_a_span_that_does_not_rise_is_refused():
     with pytest.raises(ValidationError, match=r"span is \[0.9, 0.1\]"):
         progress.Config(**{**KEYS, "span": (0.9, 0.1)})
+
+
+def test_videos_are_cut_at_given_frames(stores, caplog):
+    """Lengths are 16, 21, 26 and 31: of the 4 test videos two end before frame 24, one of them before frame 18."""
+    config = {**TASK, "at": [24, 18]}
+    assert progress.moments(config, "a", 25, training=True) == progress.moments(config, "b", 25, False) == [18, 24]
+    assert progress.moments(config, "a", 24, False) == [18] and progress.moments(config, "a", 18, False) == []
+    dataset = progress.dataset(config, stores, "test")
+    assert everything(dataset)["sample_id"] == [
+        "test/video 11#18", "test/video 11#24", "test/video 13#18", "test/video 14#18", "test/video 14#24"
+    ]  # fmt: skip
+    assert dataset.targets == pytest.approx([18 / 31, 24 / 31, 18 / 21, 18 / 26, 24 / 26])
+    found = progress.facts(config, dataset)
+    assert (found["clips"], found["videos"], found["videos_too_short"]) == (5, 3, 2)
+    assert "2 of 4 videos end before a frame of `at`" in caplog.text
+    assert len(progress.dataset(config, stores, "train")) == 2 * 4 + 2
+    assert progress.samples(config) == progress.samples({**config, "moments": 9}) != progress.samples(TASK)
+
+
+def test_a_frame_that_no_video_has_is_named(stores):
+    with pytest.raises(ValueError, match="split test: no video has a frame 31, the longest has 31 frames"):
+        progress.dataset({**TASK, "at": [31, 40]}, stores, "test")
+    with pytest.raises(ValidationError, match=r"at is \[20, 20\]: name each frame once"):
+        progress.Config(**KEYS, at=[20, 20])
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------
@@ -261,9 +286,10 @@ def test_encoders_and_tokenizer_of_a_folder(stores, folder):
         own = CLIPTextModel.from_pretrained(folder / "clip")(input_ids=batch["tokens"]).last_hidden_state
         assert torch.allclose(net.core.text(batch["tokens"]), own, atol=1e-5)
         frames = torch.rand(2, 3, SIDE, SIDE, generator=generator())
+        found = net.core.frames(frames[None])[0]
         maps = ResNetModel.from_pretrained(folder / "resnet").eval()(pixel_values=(frames - 0.5) / 0.25)
         pooled = torch.nn.functional.adaptive_avg_pool2d(maps.last_hidden_state, 4).flatten(1)
-        assert torch.allclose(net.core.frames(frames), pooled, atol=1e-4)
+        assert torch.allclose(found, pooled, atol=1e-4)
         assert net(batch["frames"], batch["tokens"], batch["kept"], batch["elapsed"]).shape == (12,)
     assert all(parameter.requires_grad for parameter in net.parameters())
 
@@ -337,7 +363,7 @@ def test_heads_start_at_the_training_targets(stores):
 
 
 def test_losses_by_hand():
-    target = torch.tensor([0.5, 0.5])
+    target = torch.tensor([[0.1, 0.5], [0.9, 0.5]])  # the last frame's is asked for
     keys = pac_net.Config(**{**SMALL, "inputs": ["index"], "beta": 0.1})
     net = pac_net.build(keys, frames=2, vocabulary=3, length=5, longest=9)
     nothing = torch.zeros(2)
@@ -346,9 +372,46 @@ def test_losses_by_hand():
     assert found["loss"].item() == pytest.approx(0.3 - 0.05) and found["abs_error"].item() == pytest.approx(30)
     bins = pac_net.build(keys.model_copy(update={"head": "bins", "bins": 5}), frames=2, vocabulary=3, length=5, longest=9)  # fmt: skip  # noqa: E501
     bins.answer.bias.data = torch.tensor([0.0, 0, 0, 0, 0])
-    found = bins.loss(nothing, nothing, nothing, torch.ones(2), torch.tensor([0.0, 0.3]))
+    found = bins.loss(nothing, nothing, nothing, torch.ones(2), torch.tensor([[0.0], [0.3]]))
     assert found["loss"].item() == pytest.approx(np.log(5)) and found["abs_error"].item() == pytest.approx(35)
     assert bins.bin(torch.tensor([0.0, 0.3, 0.95, 1.0])).tolist() == [0, 1, 4, 4]
+
+
+def test_earlier_frames_are_learnt_from(stores):
+    """Their share of the loss by hand, and what a frame's answer rests on: the frames up to it."""
+    dataset = progress.dataset(TASK, stores, "test")
+    batch = everything(dataset)
+    given = {"frames": progress._pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
+    net = network(dataset, keys=pac_net.Config(**SMALL, every_frame=0.25)).core.eval()
+    torch.nn.init.normal_(net.answer.weight)
+    with torch.no_grad():
+        output = net.output(**given)
+        later = {**given, "frames": torch.cat([given["frames"][:, :4], 1 - given["frames"][:, 4:]], 1)}
+        changed = net.output(**later)
+        found = net.loss(**given, target=batch["target"])
+    errors = torch.nn.functional.smooth_l1_loss(output[..., 0], batch["target"], beta=0.1, reduction="none")
+    assert found["loss"].item() == pytest.approx(float(0.75 * errors[:, -1].mean() + 0.25 * errors[:, :-1].mean()))
+    assert torch.allclose(output[:, :4], changed[:, :4], atol=1e-5) and not torch.allclose(
+        output[:, 4:], changed[:, 4:]
+    )
+
+
+def test_motion_and_places():
+    """Differences are to the first frame and the one before; a bright spot's place is found to the cell."""
+    maps = torch.zeros(1, 2, 5, 5)
+    maps[0, 0, 4, 1], maps[0, 1, 2, 2] = 50, 50
+    assert torch.allclose(pac_net._places(maps), torch.tensor([[1.0, 0.0, -0.5, 0.0]]), atol=1e-4)
+    encoder = pac_net.FrameEncoder(pac_net.Config(**SMALL, motion=True)).eval()
+    seen = []
+    encoder.network.register_forward_pre_hook(
+        lambda _, args, given: seen.append(given["pixel_values"]), with_kwargs=True
+    )
+    clip = torch.rand(1, 3, 3, 8, 8, generator=generator())
+    encoder(clip)
+    steps = (clip[0] * 255 - 127.5) / 64
+    assert torch.allclose(seen[0][:, :3], steps, atol=1e-5)
+    assert torch.allclose(seen[0][2, 3:], torch.cat([steps[2] - steps[0], steps[2] - steps[1]]), atol=1e-5)
+    assert (seen[0][0, 3:] == 0).all()
 
 
 def test_layered_rates_find_their_prefixes(stores):
@@ -445,9 +508,9 @@ def test_train_predict_score(stores, tmp_path):
     dataset = progress.dataset(TASK, stores, "test")
     expected = 100 * np.abs(found.arrays["progress"].astype(float) - dataset.targets)
     np.testing.assert_allclose(rows.set_index("sample_id")["value"][found.sample_ids], expected)
-    assert set(facts["by_template"]) == set(TEMPLATES) and facts["videos"] == 4 and facts["clips"] == 12
+    assert set(facts["breakdown"]["template"]) == set(TEMPLATES) and facts["videos"] == 4 and facts["clips"] == 12
     own = rows[rows["sample_id"].str.contains("video 12|video 14")].groupby("unit")["value"].mean().mean()
-    assert facts["by_template"][TEMPLATES[0]] == {"abs_error": pytest.approx(own), "samples": 6, "units": 2}
+    assert facts["breakdown"]["template"][TEMPLATES[0]] == {"abs_error": pytest.approx(own), "samples": 6, "units": 2}
 
 
 def test_labels_are_part_of_a_runs_identity_where_they_are_read(stores):
@@ -475,4 +538,22 @@ def test_preview(stores):
     batch = everything(dataset)
     found = progress.predict(network(dataset), batch, generator(), {"input": "video"})
     picture = progress.preview(found, batch)
-    assert picture.shape == (2 * SIDE + 8 + 2 * 2, 8 * SIDE + 7 * 2, 3) and picture.dtype == np.uint8
+    assert picture.shape == (2 * SIDE + 8 + 2, 8 * SIDE + 7 * 2, 3) and picture.dtype == np.uint8
+
+
+def test_gallery(stores):
+    """The clip's ends, over a green bar as long as the truth and a red one as long as what each member says."""
+    dataset = progress.dataset(TASK, stores, "test")
+    batch = everything(dataset)
+    shares = np.linspace(0, 1, len(dataset))
+    said = [predictions.Predictions({"progress": values}, batch["sample_id"], batch["unit"], {})
+            for values in (shares, 1 - shares)]  # fmt: skip
+    headings, rows = progress.gallery(TASK, dataset, dict(zip("ab", said, strict=True)), 20)
+    assert headings == ["first frame, truth", "a", "b"] and len(rows) == len(dataset) == 12
+    for number, (first, one, other) in enumerate(rows):
+        assert first.shape == one.shape == other.shape == (SIDE + 8, SIDE, 3)
+        assert np.array_equal(first[:SIDE], batch["frames"][number, 0])
+        assert np.array_equal(one[:SIDE], batch["frames"][number, -1]) and np.array_equal(other[:SIDE], one[:SIDE])
+        lengths = [(cell[row] != 220).any(-1).sum() for cell, row in ((one, SIDE), (one, -1), (other, -1))]
+        wanted = (dataset.targets[number], shares[number], 1 - shares[number])
+        assert lengths == [round(share * SIDE) for share in wanted]

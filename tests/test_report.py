@@ -52,6 +52,12 @@ def test_headline_says_who_won_by_how_much_on_what(inputs, text):
     assert "Copy last, +1, with nothing to train, scores" in words and "skill" in words
 
 
+def test_parts_of_the_samples_stand_beside_each_other(text):
+    start = text.index("by template, test")
+    words = plain(text[start : text.index("</details>", start)].replace("</td>", " | "))
+    assert "Lifting | 2 | 0.7 | – |" in words and "Pushing | 10 | 0.1 | 0.25 |" in words
+
+
 def test_no_significance_and_few_units_are_said_plainly(inputs, tmp_path):
     def change(entry):
         entry["tests"][0].update(significant=False, p_holm=0.4, n=6)

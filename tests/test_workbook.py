@@ -76,6 +76,13 @@ def test_per_unit_sheet_is_what_the_t_test_needs(made, book):
     assert ttest_rel(part["TMDN, +1"], part["GRU-1024, +1"]).pvalue == pytest.approx(test["p"])
 
 
+def test_parts_of_the_samples_have_a_sheet(made, book):
+    seeds = sum("gru_gap1" in str(path) for path in made[0].scores)
+    rows = list(book["By template"].iter_rows(min_row=2, values_only=True))
+    assert rows[0] == ("template", "n (units)", "Copy last, +1", "GRU, +1")
+    assert rows[1:] == [("Lifting", 2, 0.7, None), ("Pushing", 10, 0.1, pytest.approx(0.2 + 0.1 * (seeds - 1) / 2))]
+
+
 def test_text_stays_text(book):
     cells = [cell for row in book["Rejected"].iter_rows(min_row=3) for cell in row]
     found = next(cell for cell in cells if str(cell.value).startswith("=cmd"))

@@ -13,7 +13,7 @@ from framecast import figures
 from framecast.files import read_json
 from framecast.metrics import METRICS
 from framecast.page import Cell, Content, Html, details, drawing, join, picture, table, tag
-from framecast.summary import DataFiles, Group, ReportInputs, Run, Summary, flat, in_unit, number
+from framecast.summary import Breakdown, DataFiles, Group, ReportInputs, Run, Summary, flat, in_unit, number
 
 REJECTED_SHOWN = 300
 
@@ -44,6 +44,7 @@ def _group(summary: Summary, group: Group) -> Html:
         drawn = [_distribution(summary, group, split, metric) for metric in own]
         if drawn:
             parts.append(details(f"Distributions over single samples, {split}", tag("div", drawn, class_="pair")))
+    parts += [_breakdown(summary, group, one) for one in summary.breakdowns_of(group)]
     return join(parts)
 
 
@@ -110,6 +111,21 @@ def _level_cell(one: Mapping[str, Any] | None, best: bool) -> Cell:
         kind = "bootstrap " if one["reducer"] == "corpus" else ""
         hint += f", 95% {kind}interval [{number(one['low'])}, {number(one['high'])}]"
     return Cell(join(number(one["value"]), spread), one["value"], "best" if best else None, hint)
+
+
+def _breakdown(summary: Summary, group: Group, one: Breakdown) -> Html:
+    """Parts of the samples below each other, the experiments side by side; the best in bold."""
+    names = one.experiments(group)
+    best = min if METRICS[one.metric].better == "lower" else max
+    rows: list[list[Cell | Content]] = []
+    for part, values in sorted(one.values.items()):
+        most = best(values.values())
+        cells = [(values.get(name), "best" if values.get(name) == most else None) for name in names]
+        shown = [Cell(number(value), "" if value is None else value, style) for value, style in cells]
+        rows.append([part, one.units[part], *shown])
+    heads = [one.column, "units", *map(summary.title, names)]
+    title = f"{METRICS[one.metric].title}{in_unit(one.metric)} by {one.column}, {one.split}"
+    return details(title, table(heads, rows, numbers=range(1, len(heads))))
 
 
 def _best(summary: Summary, group: Group, split: str, metric: str) -> set[str]:

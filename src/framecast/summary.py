@@ -48,6 +48,8 @@ class ReportInputs:
     """results/comparisons/{comparison}.json, in the order of the config."""
     scores: Sequence[Path] = ()
     """results/runs/{experiment}/seed_{seed}/scores/{split}.csv."""
+    facts: Sequence[Path] = ()
+    """results/runs/{experiment}/seed_{seed}/scores/{split}.json: what a task says beside its scores."""
     runs: Sequence[Path] = ()
     """Folders results/runs/{experiment}/seed_{seed} with run.json and, where something trained, curve.csv."""
     data: Mapping[str, DataFiles] = dataclasses.field(default_factory=dict)
@@ -95,6 +97,24 @@ class Group:
     experiments: list[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class Breakdown:
+    """A metric over parts of a split's samples, as the tasks' facts have it."""
+
+    split: str
+    column: str
+    """What the parts are: `template`."""
+    metric: str
+    units: dict[str, int]
+    """Part → independent units in it."""
+    values: dict[str, dict[str, float]]
+    """Part → experiment → mean over its seeds."""
+
+    def experiments(self, group: Group) -> list[str]:
+        """The group's experiments that it has values of."""
+        return [name for name in group.experiments if any(name in values for values in self.values.values())]
+
+
 class Summary:
     """Everything read and worked out from `ReportInputs`.
 
@@ -111,6 +131,7 @@ class Summary:
         self.trivial = {run.experiment for run in self.runs if run.trivial}
         self.groups = _groups(self.scores, self.runs)
         self.levels = _levels(self.scores)
+        self.breakdowns = _breakdowns([read_json(path) for path in inputs.facts])
 
     def title(self, experiment: str) -> str:
         return self.inputs.titles.get(experiment) or experiment
@@ -154,6 +175,17 @@ class Summary:
         base = self.levels[reference, split, metric]["value"]
         return (1 - self.levels[experiment, split, metric]["value"] / base, reference) if base > 0 else None
 
+    def breakdowns_of(self, group: Group) -> list[Breakdown]:
+        """What the experiments of a group score on parts of their samples."""
+        found: dict[tuple[str, str, str], Breakdown] = {}
+        for (experiment, *place, part), (value, units) in self.breakdowns.items():
+            if experiment in group.experiments:
+                split, column, metric = place
+                one = found.setdefault((split, column, metric), Breakdown(split, column, metric, {}, {}))
+                one.units[part] = units
+                one.values.setdefault(part, {})[experiment] = value
+        return list(found.values())
+
     def unit_differences(self, test: Mapping[str, Any]) -> pd.Series:
         """unit → treatment minus baseline, for a test of a comparison."""
         rows = self.rows(test["split"], test["metric"])
@@ -196,6 +228,20 @@ def _levels(scores: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
         for key, rows in found.items()
         if key[2] in METRICS and np.isfinite(rows["value"]).all()
     }
+
+
+def _breakdowns(facts: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str, str, str], tuple[float, int]]:
+    """(experiment, split, column, metric, part) → mean over seeds and units, from facts with `breakdown`: column →
+    part → {metric: value, …, `units`}."""
+    found: dict[tuple[str, str, str, str, str], list[tuple[float, int]]] = {}
+    for one in facts:
+        record = one["provenance"]
+        for column, parts in one.get("breakdown", {}).items():
+            for part, values in parts.items():
+                for metric in METRICS.keys() & values.keys():
+                    key = record["spec"]["experiment"], record["split"], column, metric, part
+                    found.setdefault(key, []).append((values[metric], values["units"]))
+    return {key: (float(np.mean([value for value, _ in seeds])), seeds[0][1]) for key, seeds in found.items()}
 
 
 def _groups(scores: pd.DataFrame, runs: Sequence[Run]) -> list[Group]:

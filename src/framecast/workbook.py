@@ -100,6 +100,7 @@ def _sheets(summary: Summary) -> Iterator[Sheet]:
         if sheet.rows:
             yield sheet
     yield _per_experiment(summary)
+    yield from _breakdowns(summary)
     yield from _per_unit(summary)
     yield _per_sample(summary)
     if summary.inputs.data:
@@ -245,6 +246,19 @@ def _per_experiment(summary: Summary) -> Sheet:
     return Sheet(
         "Per experiment", "One row a run and split: each metric reduced over that seed’s units.", columns, rows
     )
+
+
+def _breakdowns(summary: Summary) -> Iterator[Sheet]:
+    """Parts of the samples below each other, one column an experiment."""
+    found = [(group, one) for group in summary.groups for one in summary.breakdowns_of(group)]
+    for place, (group, one) in enumerate(found):
+        names = one.experiments(group)
+        columns = [Column(one.column), Column("n (units)", "integer")]
+        columns += [Column(summary.title(name), "number") for name in names]
+        parts = sorted(one.values.items())
+        rows = [[part, one.units[part], *(values.get(name) for name in names)] for part, values in parts]
+        note = f"{group.title}, split {one.split}: {_titled(one.metric)}, mean over units, then over seeds."
+        yield Sheet(f"By {one.column} {place + 1}" if len(found) > 1 else f"By {one.column}", note, columns, rows)
 
 
 def _per_unit(summary: Summary) -> Iterator[Sheet]:

@@ -62,6 +62,12 @@ class Config(Closed):
     """Classes of the head `bins`, evenly from 0 to 1."""
     beta: Annotated[float, Field(gt=0)] = 0.1
     """Error at which Smooth L1 turns from square to straight, as a share of 1 (torch's default of 1 is the square)."""
+    motion: bool = False
+    """The small ResNet sees, beside each frame, its difference to the clip's first frame and to the frame before."""
+    places: bool = False
+    """Beside the cells' means, where in the frame each channel is strongest (spatial softmax)."""
+    every_frame: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the loss that is that of the earlier frames of a clip, each from the frames up to it."""
 
     @model_validator(mode="after")
     def _divides(self) -> Config:
@@ -86,14 +92,29 @@ class FrameEncoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.network, (mean, deviation) = _resnet(config)
-        self.grid = config.grid
-        self.width = self.network.config.hidden_sizes[-1] * config.grid**2
+        self.config = config
+        channels = self.network.config.hidden_sizes[-1]
+        self.width = channels * (config.grid**2 + 2 * config.places)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) / 255)
         self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1) / 255)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        features = self.network(pixel_values=(frames - self.mean) / self.deviation).last_hidden_state  # [N, C, h, w]
-        return F.adaptive_avg_pool2d(features, self.grid).flatten(1)
+    def forward(self, clips: Tensor) -> Tensor:
+        pixels = (clips - self.mean) / self.deviation  # [B, T, 3, H, W]
+        if self.config.motion:
+            before = torch.cat([pixels[:, :1], pixels[:, :-1]], 1)
+            pixels = torch.cat([pixels, pixels - pixels[:, :1], pixels - before], 2)
+        features = self.network(pixel_values=pixels.flatten(0, 1)).last_hidden_state  # [B T, C, h, w]
+        found = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)
+        if self.config.places:
+            found = torch.cat([found, _places(features)], 1)
+        return found.unflatten(0, clips.shape[:2])
+
+
+def _places(features: Tensor) -> Tensor:
+    """Maps [N, C, h, w] → centre of each channel's softmax over the map, -1 to 1: rows, then columns [N, 2 C]."""
+    rows, columns = (torch.linspace(-1, 1, side, device=features.device) for side in features.shape[-2:])
+    weights = features.float().flatten(2).softmax(2).unflatten(2, features.shape[-2:])
+    return torch.cat([weights.sum(3) @ rows, weights.sum(2) @ columns], 1)
 
 
 def _resnet(config: Config) -> tuple[Any, tuple[list[float], list[float]]]:
@@ -103,7 +124,8 @@ def _resnet(config: Config) -> tuple[Any, tuple[list[float], list[float]]]:
     if config.frame_encoder is None:
         sizes = list(config.channels)
         small = ResNetConfig(
-            embedding_size=sizes[0], hidden_sizes=sizes, depths=[1] * len(sizes), layer_type="basic"
+            num_channels=9 if config.motion else 3, embedding_size=sizes[0], hidden_sizes=sizes,
+            depths=[1] * len(sizes), layer_type="basic",
         )  # fmt: skip
         return ResNetModel(small), ([127.5] * 3, [64.0] * 3)
     path = hub.folder(config.frame_encoder.hub, config.frame_encoder.revision)
@@ -164,9 +186,11 @@ class Time(nn.Module):
             config.width, config.heads, 4 * config.width, config.dropout, "gelu", batch_first=True, norm_first=True
         )
         self.layers = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(config.width), False)
+        self.causal = bool(config.every_frame)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.layers(self.project(features) + self.position)
+        mask = nn.Transformer.generate_square_subsequent_mask(len(self.position), device=features.device)
+        return self.layers(self.project(features) + self.position, mask if self.causal else None)
 
 
 class Look(nn.Module):
@@ -247,31 +271,37 @@ class PacNet(nn.Module):
         return (targets * (self.config.bins - 1)).round().long()
 
     def output(self, frames: Tensor, tokens: Tensor, kept: Tensor, elapsed: Tensor) -> Tensor:
-        """What the head says, [B, 1] or [B, bins]."""
-        if self.frames is not None:
-            x = self.time(self.frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]))  # [B, T, D]
-        else:
-            x = self.query.expand(len(elapsed), 1, -1)  # [B, 1, D]
+        """What the head says at each frame (at one alone where no frames are seen), [B, T, 1] or [B, T, bins]."""
+        x = self.query.expand(len(elapsed), 1, -1) if self.frames is None else self.time(self.frames(frames))
         if self.index is not None:
             x = x + self.index(elapsed[:, None] / self.longest)[:, None]
         if self.text is not None:
             x = self.fusion(x, self.text(tokens), kept)
-        return self.head(torch.cat([x[:, -1], x.mean(1)], dim=1)).float()
+        count = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None]
+        return self.head(torch.cat([x, x.cumsum(1) / count], dim=2)).float()
 
     def forward(self, frames: Tensor, tokens: Tensor, kept: Tensor, elapsed: Tensor) -> Tensor:
-        return self.progress(self.output(frames, tokens, kept, elapsed))
+        return self.progress(self.output(frames, tokens, kept, elapsed)[:, -1])
 
     def progress(self, output: Tensor) -> Tensor:
-        """The head's output as progress [B]; a regression may leave 0 to 1."""
-        return output[:, 0] if self.config.head == "regression" else output.softmax(1) @ self.values
+        """The head's output [..., outputs] as progress [...]; a regression may leave 0 to 1."""
+        return output[..., 0] if self.config.head == "regression" else output.softmax(-1) @ self.values
 
     def loss(self, frames: Tensor, tokens: Tensor, kept: Tensor, elapsed: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Smooth L1 or cross-entropy for target [B], and beside it the mean absolute error in percentage points."""
+        """Smooth L1 or cross-entropy for target [B, T], and beside it the mean absolute error of the last frame, in
+        percentage points."""
         output = self.output(frames, tokens, kept, elapsed)
-        error = 100 * (self.progress(output.detach()) - target).abs().mean()
+        target = target[:, -output.shape[1] :]
+        losses = self._losses(output, target)
+        error = 100 * (self.progress(output[:, -1].detach()) - target[:, -1]).abs().mean()
+        share = self.config.every_frame if output.shape[1] > 1 else 0.0
+        loss = losses[:, -1].mean() * (1 - share)
+        return {"loss": loss + share * losses[:, :-1].mean() if share else loss, "abs_error": error}
+
+    def _losses(self, output: Tensor, target: Tensor) -> Tensor:
         if self.config.head == "bins":
-            return {"loss": F.cross_entropy(output, self.bin(target)), "abs_error": error}
-        return {"loss": F.smooth_l1_loss(output[:, 0], target, beta=self.config.beta), "abs_error": error}
+            return F.cross_entropy(output.movedim(-1, 1), self.bin(target), reduction="none")
+        return F.smooth_l1_loss(output[..., 0], target, beta=self.config.beta, reduction="none")
 
 
 def build(config: Config, frames: int, vocabulary: int, length: int, longest: int) -> nn.Module:

@@ -25,7 +25,7 @@ from framecast import hub, tokens
 from framecast.config import Closed, Fraction, Positive, Pretrained
 from framecast.mask_pictures import column, row
 from framecast.metrics import abs_error
-from framecast.seeding import rng, torch_generator
+from framecast.seeding import drawn, rng, torch_generator
 from framecast.stores import Stores, states
 from framecast.stores.frames import Frames
 
@@ -58,6 +58,9 @@ class Config(Closed):
     """Moments of each training video until all of them come up again, drawn evenly in as many parts of `span`."""
     moments: Positive = 5
     """Moments of each evaluated video, the middles of as many parts of `span`."""
+    at: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    """Numbers of the frames (of the frame set, from 0) at which every video of every split is cut, instead of moments
+    in `span`: for estimates that another experiment reads. Videos that end before are left out and counted."""
     tokenizer: Pretrained | None = None
     """Tokenizer in the hub's format, from the same folder as the model's text encoder; null makes a token of each word
     of the training split's texts."""
@@ -70,6 +73,8 @@ class Config(Closed):
     def _rises(self) -> Config:
         if not self.span[0] < self.span[1]:
             raise ValueError(f"span is {list(self.span)}: the first share must be below the second")
+        if self.at is not None and len(set(self.at)) < len(self.at):
+            raise ValueError(f"at is {self.at}: name each frame once")
         return self
 
 
@@ -90,7 +95,10 @@ def needs(config: dict[str, Any]) -> dict[str, Any]:
 def samples(config: dict[str, Any]) -> str:
     """What a scored sample is: the same for tasks that show other clips or texts at the same moments."""
     low, high = config["span"]
-    return f"progress ({config['target']}) at {config['moments']} moments from {low:g} to {high:g}, {config['frames']}"
+    where = f"{config['moments']} moments from {low:g} to {high:g}"
+    if config["at"] is not None:
+        where = f"frames {', '.join(map(str, sorted(config['at'])))}"
+    return f"progress ({config['target']}) at {where}, {config['frames']}"
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -138,7 +146,8 @@ class Clips:
     """Videos of one split cut at moments.
 
     Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). counts [V], frames.
-    places, (video number, frame number of the moment) of each sample.
+    progress, of each video: float64 [counts], at each frame. places, (video number, frame number of the moment) of each
+    sample; targets, the progress there.
     """
 
     def __init__(
@@ -163,13 +172,15 @@ class Clips:
             for video, count in enumerate(self.counts.tolist())
             for moment in moments(config, self.ids[video], count, training)
         ]
-        self.targets = np.array([self._target(action, *place) for place in self.places])
+        self.progress = [self._progress(action, video) for video in range(len(self.ids))]
+        self.targets = np.array([self.progress[video][moment] for video, moment in self.places])
 
-    def _target(self, action: dict[str, np.ndarray] | None, video: int, moment: int) -> float:
+    def _progress(self, action: dict[str, np.ndarray] | None, video: int) -> np.ndarray:
         if action is None:
-            return moment / int(self.counts[video])
+            count = int(self.counts[video])
+            return np.arange(count) / count
         name = self.ids[video]
-        return float(action[name][self.frames.store(name).source(name)[moment]])
+        return action[name][self.frames.store(name).source(name)]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -179,17 +190,20 @@ class Clips:
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frames uint8 [B, T, H, W, 3]; tokens, other_tokens int64 [B, L] with kept, other_kept bool [B, L]; elapsed
-        float32 [B], the moment's frame number; target float32 [B], 0 to 1; sample_id, unit: lists of B."""
+        float32 [B], the moment's frame number; target float32 [B, T], 0 to 1, at each frame, the last of which is
+        asked for; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         videos = np.array([video for video, _ in places])
-        items = [(self.ids[video], frame) for video, end in places for frame in shown(self.config, end)]
+        clips = [shown(self.config, end) for _, end in places]
+        items = [(self.ids[video], frame) for video, clip in zip(videos, clips, strict=True) for frame in clip]
+        targets = np.stack([self.progress[video][clip] for video, clip in zip(videos, clips, strict=True)])
         own, own_kept = self.texts.rows(self.texts.place[videos])
         other, other_kept = self.texts.rows(self.texts.other[videos])
         return {
             "frames": torch.from_numpy(self.frames.read_batch(items)).unflatten(0, (len(places), -1)),
             "tokens": own, "kept": own_kept, "other_tokens": other, "other_kept": other_kept,
             "elapsed": torch.tensor([float(end) for _, end in places]),
-            "target": torch.from_numpy(self.targets[np.asarray(indices)]).float(),
+            "target": torch.from_numpy(targets).float(),
             "sample_id": [self.name(place) for place in places],
             "unit": [self.units[video] for video in videos],
         }  # fmt: skip
@@ -200,8 +214,10 @@ class Clips:
 
 
 def moments(config: dict[str, Any], video_id: str, count: int, training: bool) -> list[int]:
-    """Frame numbers at which a video of `count` frames is cut: one in each part of `span`, in training drawn by the
-    video's id, otherwise in the middle and none twice."""
+    """Frame numbers at which a video of `count` frames is cut: those of `at` that it has; or one in each part of
+    `span`, in training drawn by the video's id, otherwise in the middle and none twice."""
+    if config["at"] is not None:
+        return sorted(number for number in config["at"] if number < count)
     parts = config["crops"] if training else config["moments"]
     within = rng(0, "moments", video_id).random(parts) if training else np.full(parts, 0.5)
     low, high = config["span"]
@@ -219,10 +235,10 @@ def shown(config: dict[str, Any], end: int) -> list[int]:
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
-    """All clips of a split. Videos without a text, and texts that are cut, are counted out loud.
+    """All clips of a split. Videos that are too short or have no text, and texts that are cut, are counted out loud.
 
     Raises:
-        ValueError: the target is `action`, and the source knows nothing of a video's.
+        ValueError: the target is `action`, and the source knows nothing of a video's; no video is long enough for `at`.
         WeightsError: the tokenizer is absent.
     """
     videos = stores.split(split)
@@ -233,7 +249,11 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
     texts = Texts(config, vocabulary, videos)
     frames = Frames(stores.frames[config["frames"]], config["view"])
     clips = Clips(config, frames, videos, texts, _action(config, stores, videos), split == "train")
-    said = {"have no text": int((videos["text"] == "").sum()),
+    if not len(clips):
+        raise ValueError(f"split {split}: no video has a frame {min(config['at'])}, the longest has "
+                         f"{clips.counts.max()} frames: give the task's `at` smaller numbers")  # fmt: skip
+    said = {"end before a frame of `at`, which is left out": _short(clips),
+            "have no text": int((videos["text"] == "").sum()),
             f"have a text of more than {config['text_limit']} tokens, which is cut": _long(clips)}  # fmt: skip
     for what, number in said.items():
         if number:
@@ -252,6 +272,11 @@ def _action(config: dict[str, Any], stores: Stores, videos: pd.DataFrame) -> dic
     return known
 
 
+def _short(dataset: Clips) -> int:
+    """Videos that end before a frame of `at`."""
+    return int((dataset.counts <= max(dataset.config["at"] or [-1])).sum())
+
+
 def _long(dataset: Clips) -> int:
     """Videos whose text is cut."""
     return int(dataset.videos["text"].isin(dataset.texts.table.long).sum())
@@ -268,7 +293,8 @@ def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
 def _counts(dataset: Clips) -> dict[str, Any]:
     texts = dataset.videos["text"]
     return {
-        "clips": len(dataset), "videos": len(dataset.ids), "texts": int(texts[texts != ""].nunique()),
+        "clips": len(dataset), "videos": len({video for video, _ in dataset.places}),
+        "texts": int(texts[texts != ""].nunique()), "videos_too_short": _short(dataset),
         "videos_without_text": int((texts == "").sum()), "videos_with_cut_text": _long(dataset),
     }  # fmt: skip
 
@@ -308,21 +334,21 @@ def _pixels(frames: Tensor) -> Tensor:  # uint8 [B, T, H, W, 3] -> float [B, T, 
 
 
 def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-    """The model's own loss, or else the squared error."""
+    """The model's own loss, of the targets at all frames [B, T], or else the squared error at the last."""
     frames, target = _pixels(batch["frames"]), batch["target"]
     draws = torch.rand(len(frames), 1, 1, 1, 1, generator=generator, device=frames.device)
     frames = (frames * (1 + module.config["brightness"] * (2 * draws - 1))).clamp(max=1)
     seen = frames, batch["tokens"], batch["kept"], batch["elapsed"]
     if hasattr(module.core, "loss"):
         return module.core.loss(*seen, target)
-    return {"loss": (module.core(*seen) - target).square().mean()}
+    return {"loss": (module.core(*seen) - target[:, -1]).square().mean()}
 
 
 @torch.no_grad()
 def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """abs_error, percentage points, one a sample."""
     found = module(batch["frames"], batch["tokens"], batch["kept"], batch["elapsed"])
-    return {"abs_error": 100 * (found - batch["target"]).abs()}
+    return {"abs_error": 100 * (found - batch["target"][:, -1]).abs()}
 
 
 # --- prediction ------------------------------------------------------------------------------------------------------
@@ -352,7 +378,7 @@ def predict(
 
 
 def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """abs_error of every sample; `by_template` has its mean for each template (averaged within units first)."""
+    """abs_error of every sample; `breakdown` has its mean for each template (averaged within units first)."""
     import pandas as pd
 
     places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
@@ -363,7 +389,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
     )
     videos = [dataset.places[index][0] for index in chosen]
     known = dataset.videos["template"].where(dataset.videos["template"] != "", "no template").to_numpy()
-    return rows, {"by_template": _by_template(rows.assign(template=known[videos])), **_counts(dataset)}
+    return rows, {"breakdown": {"template": _by_template(rows.assign(template=known[videos]))}, **_counts(dataset)}
 
 
 def _by_template(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -379,15 +405,38 @@ def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray
     """Up to eight columns: the clip's first and last frame, below them a green bar as long as the true progress and a
     red one as long as the predicted; uint8 [H, W, 3]."""
     frames, found = batch["frames"].cpu().numpy(), predictions["progress"].float().cpu().numpy()
-    truth, places = batch["target"].cpu().numpy(), range(min(8, len(found)))
-    bars = [np.concatenate([_bar(truth[place], frames.shape[3], (40, 160, 60)),
-                            _bar(found[place], frames.shape[3], (210, 50, 50))]) for place in places]  # fmt: skip
-    pictures = [row([frames[place, at] for place in places]) for at in (0, -1)]
-    return column([*pictures, row(bars)])
+    truth, places = batch["target"][:, -1].cpu().numpy(), range(min(8, len(found)))
+    ends = [_barred(frames[place, -1], truth[place], found[place]) for place in places]
+    return column([row([frames[place, 0] for place in places]), row(ends)])
 
 
-def _bar(share: float, width: int, colour: tuple[int, int, int]) -> np.ndarray:
-    """uint8 [4, width, 3]: the first `share` of it coloured, the rest grey."""
-    picture = np.full((4, width, 3), 220, np.uint8)
-    picture[:, : round(float(share) * width)] = colour
+def gallery(
+    config: dict[str, Any], dataset: Clips, predictions: dict[str, Predictions], count: int
+) -> tuple[list[str], list[list[np.ndarray]]]:
+    """Headings and rows of pictures: a clip's first frame, and for each experiment its last one, below which a green
+    bar is as long as the true progress and a red one as long as the predicted.
+
+    predictions: heading → predictions of the same samples.
+    """
+    names = next(iter(predictions.values())).sample_ids
+    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
+    rows = []
+    for at in drawn("gallery", names, count):
+        index = places[names[at]]
+        clip, truth = dataset[index]["frames"].numpy(), dataset.targets[index]
+        found = [float(one.arrays["progress"][at]) for one in predictions.values()]
+        rows.append([_barred(clip[0], truth, None), *(_barred(clip[-1], truth, share) for share in found)])
+    return ["first frame, truth", *predictions], rows
+
+
+def _barred(frame: np.ndarray, truth: float, found: float | None) -> np.ndarray:
+    """A frame [H, W, 3] over a bar for the true progress and, where there is one, the predicted; [H + 8, W, 3]."""
+    below = np.full((4, frame.shape[1], 3), 255, np.uint8) if found is None else _bar(found, frame, (210, 50, 50))
+    return np.concatenate([frame, _bar(truth, frame, (40, 160, 60)), below])
+
+
+def _bar(share: float, frame: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [4, width of the frame, 3]: the first `share` of it coloured, the rest grey."""
+    picture = np.full((4, frame.shape[1], 3), 220, np.uint8)
+    picture[:, : round(float(share) * frame.shape[1])] = colour
     return picture
