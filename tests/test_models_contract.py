@@ -35,6 +35,9 @@ SHAPES: dict[tuple[str, ...], tuple[dict[str, int], Callable[[Any], Tensor], Cal
         {"channels": 3, "classes": 5, "height": 32, "width": 32}, lambda network: network(FRAMES),
         lambda network: (2, 5, 32, 32),
     ),
+    ("height", "width"): (
+        {"height": 32, "width": 32}, lambda network: network(2 * FRAMES - 1), lambda network: (2, 3, 32, 32),
+    ),
     ("frames", "length", "longest", "vocabulary"): (
         {"frames": 3, "length": 7, "longest": 9, "vocabulary": 11}, lambda network: network(*CLIPS),
         lambda network: (2,),

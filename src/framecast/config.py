@@ -402,6 +402,9 @@ class Encoder(Closed):
     """Frame set that is encoded."""
     view: str
     """View of that frame set."""
+    at: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    """Numbers of the frames of each video that are encoded, rising; a video that is shorter has fewer. Null encodes
+    all. Not for texts."""
     pool: Literal["cls", "mean"] = "cls"
     """The class token, or the mean over patch tokens (for encoders without a class token)."""
     batch: Positive = 32
@@ -415,6 +418,14 @@ class Encoder(Closed):
     def _one_source(self) -> Encoder:
         if (self.hub is None) == (self.experiment is None):
             raise ValueError("give either `hub` or `experiment`, not both and not neither")
+        return self
+
+    @model_validator(mode="after")
+    def _rising(self) -> Encoder:
+        if self.at is not None and self.at != sorted(set(self.at)):
+            raise ValueError(f"at is {self.at}: give each frame number once, rising: {sorted(set(self.at))}")
+        if self.at is not None and self.kind == "clip_text":
+            raise ValueError("at numbers frames, and kind 'clip_text' encodes texts: leave `at` out")
         return self
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
+import math
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,17 +19,17 @@ from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameStore
 
 if TYPE_CHECKING:
-    from framecast.encoders._image import ImageEncoder
+    from framecast.encoders._image import FrameEncoder
 
 T = TypeVar("T")
-SCIENTIFIC = ("kind", "hub", "revision", "experiment", "seed", "frames", "view", "pool", "precision", "store")
+SCIENTIFIC = ("kind", "hub", "revision", "experiment", "seed", "frames", "view", "at", "pool", "precision", "store")
 """Keys of an encoder's config that decide the numbers; `batch` is not one."""
 AHEAD = 3
 """Batches that are read while the network works on one."""
 
 
 def encode(frames: Path, encoder: dict[str, Any], weights: str, out: Path, device: str) -> None:
-    """Encode every frame of one bucket.
+    """Encode every frame of one bucket, or those that the encoder's `at` names.
 
     Args:
         frames: The bucket's frame store.
@@ -44,48 +46,64 @@ def encode(frames: Path, encoder: dict[str, Any], weights: str, out: Path, devic
     device = devices.choose(device)
     store = FrameStore(frames)
     network = load(encoder, weights).to(device)
-    network.check_size(*store.view(encoder["view"]).shape[:2])
     write(store, network, encoder, weights, out, device)
 
 
 def write(
-    store: FrameStore, network: ImageEncoder, encoder: dict[str, Any], weights: str, out: Path, device: str
+    store: FrameStore, network: FrameEncoder, encoder: dict[str, Any], weights: str, out: Path, device: str
 ) -> None:
-    """Encode every frame of a store with a network that is loaded already; see `encode`."""
-    counts = [store.count(video_id) for video_id in store.video_ids]
+    """Encode a store with a network that is loaded already; see `encode`."""
+    size = store.view(encoder["view"]).shape[:2]
+    network.check_size(*size)
+    shape = network.shape(*size)
+    at = encoder.get("at")
+    counts = [len(encoded(store.count(video_id), at)) for video_id in store.video_ids]
     keys = {f"encoders.{key}": encoder[key] for key in ("batch", "precision", "view")}
     settings = {key: encoder.get(key) for key in SCIENTIFIC}
     with (
         files.replacing(out) as temporary,
-        EmbeddingWriter(temporary, store.video_ids, counts, network.width, encoder["store"]) as writer,
+        EmbeddingWriter(temporary, store.video_ids, counts, math.prod(shape), encoder["store"]) as writer,
         devices.memory_advice(keys, device),
     ):
-        batches = prefetched(frame_batches(store, encoder["view"], encoder["batch"]), AHEAD)
+        batches = prefetched(frame_batches(store, encoder["view"], encoder["batch"], at), AHEAD)
         total = -(-sum(counts) // encoder["batch"])
         embedded = embed(network, batches, encoder["precision"], device)
         for rows in progress.track(embedded, f"encode {store.folder.name}", total, "batch"):
             writer.append(rows)
         identity = files.digest(network.identity, files.canonical(settings), files.canonical(store.info["frame_set"]))
+        settings["shape"] = list(shape)
         writer.finish(identity, settings, provenance.record(weights=weights, network=network.identity, device=device))
 
 
-def load(encoder: dict[str, Any], weights: str) -> ImageEncoder:
+def load(encoder: dict[str, Any], weights: str) -> FrameEncoder:
     """The encoder of a config entry, from `framecast.encoders.<kind>`."""
     module = importlib.import_module(f"framecast.encoders.{encoder['kind']}")
     return module.load(weights, encoder["revision"], encoder["pool"])
 
 
-def frame_batches(store: FrameStore, view: str, size: int) -> Iterator[np.ndarray]:
-    """All frames of a store in order, uint8 [≤ size, H, W, 3]; batches cross the borders of videos."""
+def encoded(count: int, at: list[int] | None) -> Sequence[int]:
+    """Numbers of the frames that are encoded of a video with `count` frames."""
+    return range(count) if at is None else [number for number in at if number < count]
+
+
+def frame_batches(store: FrameStore, view: str, size: int, at: list[int] | None = None) -> Iterator[np.ndarray]:
+    """The encoded frames of a store in order, uint8 [≤ size, H, W, 3]; batches cross the borders of videos.
+
+    Frames that follow each other in the store are read at once, others are not read.
+    """
     reader = store.view(view)
-    total = sum(store.count(video_id) for video_id in store.video_ids)
-    for start in range(0, total, size):
-        batch = np.empty((min(size, total - start), *reader.shape), dtype=np.uint8)
-        reader.read_run(start, batch)
+    wanted = ((video_id, number) for video_id in store.video_ids for number in encoded(store.count(video_id), at))
+    places = np.array([store.position(*one) for one in wanted], dtype=np.int64)
+    for start in range(0, len(places), size):
+        part = places[start : start + size]
+        batch = np.empty((len(part), *reader.shape), dtype=np.uint8)
+        bounds = [0, *(np.flatnonzero(np.diff(part) != 1) + 1).tolist(), len(part)]
+        for first, stop in itertools.pairwise(bounds):
+            reader.read_run(int(part[first]), batch[first:stop])
         yield batch
 
 
-def embed(network: ImageEncoder, batches: Iterator[np.ndarray], precision: str, device: str) -> Iterator[np.ndarray]:
+def embed(network: FrameEncoder, batches: Iterator[np.ndarray], precision: str, device: str) -> Iterator[np.ndarray]:
     """Embeddings float32 [B, D] of each batch, in order.
 
     One batch is in flight: where work is queued on a device, the next is queued before the last result is awaited.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,13 @@ class WeightsError(RuntimeError):
     """Weights that are absent, incomplete, of another architecture or in a format that is not read."""
 
 
-def folder(weights: str, revision: str | None) -> Path:
+def folder(weights: str, revision: str | None, files: Sequence[str] = FILES) -> Path:
     """The local folder of a model: `weights` itself, or the hub's cache, downloading what is not there yet.
 
     Args:
         weights: A folder in the hub's format, or a name on the hub (`facebook/dinov2-small`).
         revision: Commit of the hub model; None for a folder.
+        files: Patterns of the files that are downloaded.
 
     Raises:
         WeightsError: no such folder, a hub name without a revision, or the hub cannot be reached; says what to do.
@@ -46,7 +47,7 @@ def folder(weights: str, revision: str | None) -> Path:
             f"{weights}: a model from the hub needs `revision`, the commit of its weights (40 hexadecimal digits, "
             "listed under 'Files and versions' on the model's page), so that a cache means one set of weights"
         )
-    return _download(weights, revision)
+    return _download(weights, revision, files)
 
 
 def local_folders(keys: Any) -> list[str]:
@@ -60,12 +61,12 @@ def local_folders(keys: Any) -> list[str]:
     return sorted(found)
 
 
-def _download(name: str, revision: str) -> Path:
+def _download(name: str, revision: str, files: Sequence[str]) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         offline = os.environ.get("HF_HUB_OFFLINE", "unset")
@@ -134,10 +135,47 @@ def load(architecture: Any, path: Path, beside: tuple[str, ...] = ("text_model."
             )  # fmt: skip
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path}: the weights cannot be loaded into {architecture.__name__}: {error}") from error
+    left = [name for name in report["unexpected_keys"]
+            if not name.startswith((*HEADS, *beside)) and not name.endswith(".position_ids")]  # fmt: skip
+    _check(report, left, architecture, path)
+    return network.eval().requires_grad_(False)
+
+
+def load_diffusers(architecture: Any, path: Path) -> Any:
+    """As `load`, for a model class of diffusers (`diffusion_pytorch_model.safetensors`).
+
+    Raises:
+        WeightsError: as `load`.
+    """
+    import torch
+    from diffusers.utils import logging
+    from safetensors import SafetensorError
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # what is wrong is said here, and refused
+    try:
+        network, report = architecture.from_pretrained(
+            path, local_files_only=True, use_safetensors=True, output_loading_info=True,
+            ignore_mismatched_sizes=True, low_cpu_mem_usage=False, torch_dtype=torch.float32,
+        )  # fmt: skip
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise WeightsError(f"{path}: the weights cannot be loaded into {architecture.__name__}: {error}") from error
+    finally:
+        logging.set_verbosity(level)
+    _check(report, report["unexpected_keys"], architecture, path)
+    return network.eval().requires_grad_(False)
+
+
+def _check(report: Mapping[str, Any], left: Sequence[str], architecture: Any, path: Path) -> None:
+    """Refuse a network with parameters that the file did not give.
+
+    Args:
+        report: What transformers and diffusers say of a loading.
+        left: Names in the file that the network has no place for.
+    """
     problems = [
         *(f"{name}: missing" for name in sorted(report["missing_keys"])),
-        *(f"{name}: in the file, but not in the network" for name in sorted(report["unexpected_keys"])
-          if not name.startswith((*HEADS, *beside)) and not name.endswith(".position_ids")),
+        *(f"{name}: in the file, but not in the network" for name in sorted(left)),
         *(f"{name}: shape {tuple(found)} in the file, {tuple(wanted)} in the network"
           for name, found, wanted in sorted(report["mismatched_keys"], key=str)),
     ]  # fmt: skip
@@ -148,7 +186,6 @@ def load(architecture: Any, path: Path, beside: tuple[str, ...] = ("text_model."
             f"{path}: the weights do not fit {architecture.__name__} as {CONFIG} describes it:\n  {listed}{more}\n"
             f"Take {CONFIG} and the weights from one and the same model and revision."
         )
-    return network.eval().requires_grad_(False)
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ def _tables_kept(snakemake: Any) -> Iterator[None]:
 def stores(inputs: Any) -> Stores:
     """Group a run's inputs. `stores`: the samples table, then one path a bucket below `frames/{set}` and
     `embeddings/{encoder}`; `masks`, `labels`: one path a bucket; `sources`:
-    `{experiment}/seed_{seed}/predictions/{split}.h5`."""
+    `{experiment}/seed_{seed}/predictions/{split}.h5`; `networks`: exported folders `encoders/{encoder}`."""
     groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
     samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
     for path in [] if isinstance(inputs.stores, str) else map(Path, inputs.stores[1:]):
@@ -63,7 +63,18 @@ def stores(inputs: Any) -> Stores:
     for path in _paths(inputs.get("sources", [])):
         predictions.setdefault(path.parents[2].name, {})[path.stem] = path
     masks, labels = (_paths(inputs.get(name, [])) for name in ("masks", "labels"))
-    return Stores(samples, groups["frames"], groups["embeddings"], masks, labels, predictions)
+    exported = inputs.get("networks", None)
+    networks = {} if exported is None else _networks(exported, groups["embeddings"])
+    return Stores(samples, groups["frames"], groups["embeddings"], masks, labels, predictions, networks=networks)
+
+
+def _networks(exported: Any, embeddings: dict[str, list[Path]]) -> dict[str, str]:
+    """Encoder → folder of its network, or name on the hub: that, its embedding files say."""
+    from framecast.stores.embeddings import EmbeddingFile
+
+    names = {encoder: EmbeddingFile(paths[0]).encoder.get("hub") for encoder, paths in embeddings.items()}
+    own = {path.name: str(path) for path in _paths(exported)}
+    return {encoder: name for encoder, name in names.items() if name} | own
 
 
 def _paths(names: Any) -> list[Path]:

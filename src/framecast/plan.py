@@ -15,6 +15,7 @@ from typing import Any
 from framecast import components
 from framecast.annotations.templates import TEMPLATES, bare, number_of
 from framecast.config import Config, Encoder, Experiment
+from framecast.encoders.export import EXPORTS
 from framecast.files import canonical, digest, read_json, write_json
 from framecast.fingerprint import SOURCE, defines, fingerprint
 from framecast.metrics import METRICS
@@ -36,7 +37,6 @@ DATA_CODE = {
     "merge": ["index:merge"],
     "import_masks": ["mask_import:import_masks"],
     "extract": ["extraction:extract"],
-    "export": ["encoders.export:export"],
     "annotations": ["annotation_files:write"],
     "probe": ["probing:probe"],
     "contact_sheet": ["contact_sheet:draw"],
@@ -169,11 +169,21 @@ def _check_pictures(config: Config, name: str) -> None:
 def _check_encoder(config: Config, encoder: Encoder, where: str) -> None:
     known("frame set", encoder.frames, config.frame_sets, f"{where}.frames")
     known("view", encoder.view, config.frame_sets[encoder.frames].views, f"{where}.view")
-    known("encoder kind", encoder.kind, set(components.names("encoders")) - {"export"}, f"{where}.kind")
+    kinds = {name for name in components.names("encoders") if not name.startswith("export")}
+    known("encoder kind", encoder.kind, kinds, f"{where}.kind")
     if encoder.experiment is not None:
         known("experiment", encoder.experiment, config.experiments, f"{where}.experiment")
         seed = encoder.seed if encoder.seed is not None else config.experiments[encoder.experiment].seeds[0]
         _check_seed(config, encoder.experiment, seed, [], f"{where}.seed")
+        _check_export(config, encoder.experiment, f"{where}.experiment")
+
+
+def _check_export(config: Config, name: str, where: str) -> None:
+    task = config.tasks[config.experiments[name].task].name
+    if task not in EXPORTS:
+        raise ConfigError(
+            f"{where}: {name!r} is of task {task!r}, which has no network to export; tasks that have: {sorted(EXPORTS)}"
+        )
 
 
 def _check_comparison(config: Config, name: str) -> None:
@@ -369,6 +379,8 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
     task = _module("tasks", task_part.name, f"tasks.{experiment.task}.name")
     model = _module("models", model_part.name, f"models.{experiment.model}.name")
     codes = {stage: _stage_code(stage, task_part.name, model_part.name) for stage in STAGE_CODE}
+    if task_part.name in EXPORTS:
+        codes["export"] = fingerprint(["framecast.encoders.export:export", EXPORTS[task_part.name]])
     inference = parse(task.Inference, experiment.inference, f"experiments.{name}.inference").model_dump(mode="json")
     spec = {
         "experiment": name,
@@ -400,6 +412,8 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
 def _check_needs(config: Config, needs: dict[str, Any], where: str) -> None:
     for name in needs["encoders"]:
         known("encoder", name, config.encoders, f"{where}.encoder")
+    for name in needs.get("networks", []):
+        known("encoder of the task", name, needs["encoders"], f"{where}.encoder")
     for frame_set, view in needs["frames"]:
         known("frame set", frame_set, config.frame_sets, f"{where}.frames")
         known("view", view, config.frame_sets[frame_set].views, f"{where}.view")

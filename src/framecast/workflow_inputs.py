@@ -157,6 +157,10 @@ class Flow:
         encoder = self._look("encoders", w.encoder)
         return self._run_files(encoder["experiment"], encoder["seed"])
 
+    def export_code(self, w: Any) -> str:
+        """Fingerprint of what writes the network of an encoder's experiment."""
+        return self._look("experiments", self._look("encoders", w.encoder)["experiment"])["code"]["export"]
+
     def caches(self, w: Any) -> list[str]:
         return self._each_bucket(w.data, f"embeddings/{w.encoder}", "bucket_{}.h5")
 
@@ -169,11 +173,16 @@ class Flow:
         ]
 
     def probes(self) -> list[str]:
+        """Probes of embeddings; latents, and caches of single frames, are not probed."""
         return [
             str(self.results / "data" / data / "probes" / f"{encoder}.json")
             for data, encoder in self.plan["caches"]
-            if self.is_world(data)
+            if self.is_world(data) and self._probed(self.plan["encoders"][encoder])
         ]
+
+    @staticmethod
+    def _probed(encoder: dict[str, Any]) -> bool:
+        return encoder["at"] is None and encoder["kind"] != "vae"
 
     # --- runs ---
 
@@ -219,9 +228,18 @@ class Flow:
         return self.label_folders(experiment["spec"]["data"]) if experiment["needs"].get("labels") else []
 
     def pretrained(self, w: Any) -> list[str]:
-        """Local folders in the hub's format that a run's task or model names."""
+        """Local folders in the hub's format that a run's task or model names, or its encoders for decoding."""
         spec = self.experiment(w)["spec"]
-        return hub.local_folders({part: spec[part] for part in ("task", "model")})
+        encoders = {name: self._look("encoders", name) for name in self._networks(w)}
+        return hub.local_folders({**{part: spec[part] for part in ("task", "model")}, "encoders": encoders})
+
+    def networks(self, w: Any) -> list[str]:
+        """Exported networks that a run decodes with; one from the hub is named in its embedding files."""
+        own = [name for name in self._networks(w) if self._look("encoders", name)["experiment"]]
+        return [str(self.results / "encoders" / name) for name in own]
+
+    def _networks(self, w: Any) -> list[str]:
+        return self.experiment(w)["needs"].get("networks", [])
 
     def sources(self, w: Any) -> list[str]:
         """Predictions of other experiments that a run reads as data: of the split in hand, or of those for training."""

@@ -14,7 +14,7 @@ rule export_encoder:
         mem_mb=4000,
         runtime=20,
     params:
-        code=FLOW.code("export"),
+        code=lambda w: FLOW.export_code(w),
     script:
         "../scripts/export_encoder.py"
 

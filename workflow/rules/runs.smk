@@ -7,6 +7,7 @@ rule tune:
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
         pretrained=lambda w: FLOW.pretrained(w),
+        networks=lambda w: FLOW.networks(w),
         sources=lambda w: FLOW.sources(w),
         parent=lambda w: FLOW.parent(w),
     output:
@@ -32,6 +33,7 @@ rule train:
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
         pretrained=lambda w: FLOW.pretrained(w),
+        networks=lambda w: FLOW.networks(w),
         sources=lambda w: FLOW.sources(w),
         tuned=lambda w: FLOW.tuned(w),
         parent=lambda w: FLOW.parent(w),
@@ -60,6 +62,7 @@ rule predict:
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
         pretrained=lambda w: FLOW.pretrained(w),
+        networks=lambda w: FLOW.networks(w),
         sources=lambda w: FLOW.sources(w),
         model="results/runs/{experiment}/seed_{seed}/model.safetensors",
         run="results/runs/{experiment}/seed_{seed}/run.json",
@@ -86,6 +89,7 @@ rule score:
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
         pretrained=lambda w: FLOW.pretrained(w),
+        networks=lambda w: FLOW.networks(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:
@@ -110,6 +114,7 @@ rule submit:
         masks=lambda w: FLOW.masks(w),
         labels=lambda w: FLOW.frame_labels(w),
         pretrained=lambda w: FLOW.pretrained(w),
+        networks=lambda w: FLOW.networks(w),
         sources=lambda w: FLOW.sources(w),
         predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
     output:

@@ -1,4 +1,4 @@
-"""Frozen image networks: frames in, one embedding a frame out. Each module's `load` returns an `ImageEncoder`."""
+"""Frozen image networks: frames in, one row of numbers a frame out. Each module's `load` returns a `FrameEncoder`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,40 @@ from framecast import hub
 from framecast.files import digest
 
 
-class ImageEncoder(nn.Module, ABC):
-    """A frozen network with its pixel preparation. Subclasses say how an embedding is read from the network.
+class FrameEncoder(nn.Module, ABC):
+    """A frozen network with its pixel preparation.
+
+    Attributes:
+        identity: Digest of all that the numbers depend on.
+    """
+
+    identity: str
+
+    @abstractmethod
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Shape of what a frame of this size becomes, before it is flattened into a row."""
+
+    @abstractmethod
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse, with ValueError, frames of a size that does not suit the network."""
+
+    @abstractmethod
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3], RGB, on the network's device → float32 [B, D].
+
+        Raises:
+            ValueError: the frames are not uint8 RGB, or their size does not suit the network.
+        """
+
+
+def check_frames(frames: Tensor) -> None:
+    """Refuse, with ValueError, what is no batch of RGB frames."""
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}: uint8 [B, H, W, 3] is needed")
+
+
+class ImageEncoder(FrameEncoder):
+    """A network with one embedding a frame. Subclasses say how it is read from the network.
 
     The normalisation of the channels is folded into the network's first convolution: the same numbers, and a tenth less
     time for a small network.
@@ -38,19 +70,7 @@ class ImageEncoder(nn.Module, ABC):
 
     @torch.inference_mode()
     def encode(self, frames: Tensor) -> Tensor:
-        """Embed frames.
-
-        Args:
-            frames: uint8 [B, H, W, 3], RGB, on the network's device.
-
-        Returns:
-            float32 [B, D].
-
-        Raises:
-            ValueError: the frames are not uint8 RGB, or their size does not suit the network.
-        """
-        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-            raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}: uint8 [B, H, W, 3] is needed")
+        check_frames(frames)
         self.check_size(*frames.shape[1:3])
         return self.pooled(self.pixels(frames)).float()
 
@@ -64,6 +84,9 @@ class ImageEncoder(nn.Module, ABC):
         if self._pixels.shape != moved.shape or self._pixels.device != frames.device:
             self._pixels = torch.empty(moved.shape, device=frames.device, memory_format=torch.channels_last)
         return self._pixels.copy_(moved).mul_(1 / 255)
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        return (self.width,)
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse frames that do not divide into whole patches."""

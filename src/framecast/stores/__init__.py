@@ -26,6 +26,8 @@ class Stores:
     """Folders with a `states.parquet` (`stores.states`), one a bucket."""
     predictions: dict[str, dict[str, Path]] = field(default_factory=dict)
     """Experiment → split → predictions that this run reads as its data."""
+    networks: dict[str, str] = field(default_factory=dict)
+    """Encoder → folder, or name on the hub, of its network, for tasks that decode."""
 
     def split(self, name: str) -> pd.DataFrame:
         """The samples of one split, in order of video id."""

@@ -1,5 +1,7 @@
 """Embedding stores: one HDF5 file a bucket, every frame's embedding, video after video.
 
+An encoder with `at` has the frames of these numbers alone, as far as a video has them.
+
 embeddings   [N, D] float32 or float16, contiguous; the frames of all videos one after another
 video_ids    [V] text, in the order stored
 offsets      [V + 1] int64; video v has rows offsets[v] to offsets[v + 1]
@@ -105,6 +107,14 @@ class EmbeddingFile:
     def width(self) -> int:
         return int(self.rows.shape[1])
 
+    @functools.cached_property
+    def mapped(self) -> np.ndarray:
+        """All rows [N, D] as memory that is read where it is touched: many single rows at a copy's cost each."""
+        place = self.rows.id.get_offset()
+        if place is None:  # no rows
+            return self.rows[:]
+        return np.memmap(self.path, self.rows.dtype, "r", place, self.rows.shape)
+
 
 class Embeddings:
     """The embeddings of one encoder over all buckets of a data set.
@@ -177,6 +187,7 @@ class Embeddings:
 
     def read(self, video_id: str, start: int, stop: int) -> np.ndarray:
         """Embeddings of frames `start` to `stop` (exclusive) of one video, float32 [T, D]."""
+        self._check_whole()
         file, first, end = self._video(video_id)
         if not 0 <= start <= stop <= end - first:
             raise IndexError(
@@ -191,12 +202,51 @@ class Embeddings:
             Embeddings float32 [N, D] in the order of `video_ids`, and offsets int64 [V + 1]: video v has the rows
             offsets[v] to offsets[v + 1].
         """
+        self._check_whole()
         offsets = np.concatenate([[0], np.cumsum([self.count(video_id) for video_id in video_ids])]).astype(np.int64)
         rows = np.empty((int(offsets[-1]), self.width), dtype=np.float32)
         for video_id, start, stop in zip(video_ids, offsets[:-1], offsets[1:], strict=True):
             file, first, end = self._video(video_id)
             rows[start:stop] = self._rows(file, first, end)
         return rows, offsets
+
+    def has(self, video_id: str, number: int) -> bool:
+        """Whether frame `number` of a video is there; KeyError for a video that is not."""
+        return self._place(video_id, number) is not None
+
+    def frames(self, video_ids: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
+        """Single frames of any videos, one row for each pair (video, frame number); float32 [n, D]."""
+        out = np.empty((len(video_ids), self.width), dtype=np.float32)
+        for row, video_id, number in zip(out, video_ids, numbers, strict=True):
+            place = self._place(video_id, number)
+            if place is None:
+                raise IndexError(self._absent(video_id, number))
+            file, position = place
+            row[:] = file.mapped[position]
+        return out
+
+    @functools.cached_property
+    def _at(self) -> dict[int, int] | None:
+        """Frame number → place among a video's rows; None where all frames are there."""
+        at = self.encoder.get("at")
+        return None if at is None else {number: place for place, number in enumerate(at)}
+
+    def _place(self, video_id: str, number: int) -> tuple[EmbeddingFile, int] | None:
+        file, start, stop = self._video(video_id)
+        place = number if self._at is None else self._at.get(number, -1)
+        return (file, start + place) if 0 <= place < stop - start else None
+
+    def _absent(self, video_id: str, number: int) -> str:
+        file, start, stop = self._video(video_id)
+        there = f"frames 0 to {stop - start - 1}" if self._at is None else f"frames {list(self._at)[: stop - start]}"
+        return f"{file.path}: video {video_id!r} has no embedding of frame {number}; it has {there}"
+
+    def _check_whole(self) -> None:
+        if self._at is not None:
+            raise ValueError(
+                f"{self.paths[0]}: this encoder's `at` is {list(self._at)}, so its cache holds these frames alone; "
+                "what reads whole videos needs an encoder with `at: null`"
+            )
 
     def _rows(self, file: EmbeddingFile, start: int, stop: int) -> np.ndarray:
         try:

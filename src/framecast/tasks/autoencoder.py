@@ -168,8 +168,8 @@ def fit(module: Autoencoder, dataset: Moments) -> None:
     """
     chosen = np.unique(np.linspace(0, len(dataset) - 1, 512).astype(int))
     parts = [dataset.__getitems__(part.tolist()) for part in np.array_split(chosen, -(-len(chosen) // 64))]
-    frames = torch.cat([_pixels(part["moments"][:, 0]) for part in parts])
-    maps = torch.cat([coarsened(moving(_pixels(part["moments"]))[:, :2], module.config["grid"]) for part in parts])
+    frames = torch.cat([pixels(part["moments"][:, 0]) for part in parts])
+    maps = torch.cat([coarsened(moving(pixels(part["moments"]))[:, :2], module.config["grid"]) for part in parts])
     spread = (maps - maps.mean((0, 1))).square().mean(), maps.diff(dim=1).square().mean()
     module.levels.copy_(torch.stack(spread).sqrt().clamp_min(1e-3))
     module.background.copy_(frames.mean(0))
@@ -178,8 +178,14 @@ def fit(module: Autoencoder, dataset: Moments) -> None:
         module.core.std.copy_(frames.std((0, 2, 3)).clamp_min(1e-3).view(1, 3, 1, 1))
 
 
-def _pixels(frames: Tensor) -> Tensor:  # uint8 [..., H, W, 3] -> float [..., 3, H, W]
+def pixels(frames: Tensor) -> Tensor:
+    """uint8 [..., H, W, 3] → float32 [..., 3, H, W] in [0, 1]."""
     return frames.movedim(-1, -3).float() / 255
+
+
+def frame(rebuilt: Tensor) -> Tensor:
+    """[B, 3, H, W] in [0, 1] but for errors → uint8 [B, H, W, 3]."""
+    return (rebuilt.clamp(0, 1) * 255).round().byte().movedim(1, -1)
 
 
 def moving(frames: Tensor) -> Tensor:
@@ -209,7 +215,7 @@ def coarsened(motion: Tensor, grid: int) -> Tensor:
 
 def loss(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
     """Weighted squared error of the first frame's reconstruction, errors of the motion map and of its change."""
-    config, frames = module.config, _pixels(batch["moments"])  # [B, 4, 3, H, W]
+    config, frames = module.config, pixels(batch["moments"])  # [B, 4, 3, H, W]
     motion = moving(frames)
     tokens = module.core.tokens(frames.flatten(0, 1))  # [4B, 1 + N, D]
     embedding = module.core.pooled(tokens)
@@ -234,7 +240,7 @@ def weighted(rebuilt: Tensor, frames: Tensor, motion: Tensor, emphasis: float) -
 @torch.no_grad()
 def monitor(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """error: squared error of the first frame, moving pixels weighed as in the loss; one a sample."""
-    frames = _pixels(batch["moments"])
+    frames = pixels(batch["moments"])
     rebuilt = module(frames[:, 0])[1]
     return {"error": weighted(rebuilt, frames[:, 0], moving(frames)[:, 0], module.config["emphasis"])}
 
@@ -244,8 +250,7 @@ def predict(
     module: Autoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
     """frame: the first frame rebuilt, uint8 [B, H, W, 3]."""
-    rebuilt = module(_pixels(batch["moments"][:, 0]))[1]
-    return {"frame": (rebuilt.clamp(0, 1) * 255).round().byte().movedim(1, -1)}
+    return {"frame": frame(module(pixels(batch["moments"][:, 0]))[1])}
 
 
 def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) -> tuple[pd.DataFrame, dict[str, Any]]:

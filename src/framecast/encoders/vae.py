@@ -1,0 +1,119 @@
+"""AutoencoderKL of diffusers (Kingma & Welling 2014, arXiv 1312.6114; Rombach et al. 2022, arXiv 2112.10752).
+
+A frame becomes the parameters of its posterior: means, then logarithms of the variances, [2C, h, w].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framecast import diffusers_folders, hub
+from framecast.encoders._image import FrameEncoder, check_frames
+from framecast.files import canonical, digest, file_digest
+
+PART = "vae"
+"""Subfolder of a pipeline that holds its autoencoder."""
+CLASS = "AutoencoderKL"
+FILES = [f"{place}{name}" for place in ("", f"{PART}/")
+         for name in (hub.CONFIG, f"{diffusers_folders.STEM}.safetensors", f"{diffusers_folders.STEM}-*.safetensors",
+                      f"{diffusers_folders.STEM}.safetensors.index.json")]  # fmt: skip
+"""What is fetched from the hub, where a pipeline holds gigabytes beside it."""
+
+
+class Vae(FrameEncoder):
+    """The encoder with `quant_conv`, as `AutoencoderKL.encode` runs it.
+
+    Attributes:
+        network: The whole AutoencoderKL.
+        down: Pixels of a side that become one number of a latent's side.
+    """
+
+    def __init__(self, network: Any, path: Path, revision: str | None) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.down = down_factor(network)
+        self.identity = identity(path, revision)
+        self.eval()
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """[2C, h, w]."""
+        return (2 * self.network.config.latent_channels, height // self.down, width // self.down)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse frames whose sides are no multiples of the factor between frame and latent."""
+        check_size(height, width, self.down)
+
+    @torch.inference_mode()
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3] → float32 [B, 2C·h·w], in the order of [2C, h, w]."""
+        check_frames(frames)
+        self.check_size(*frames.shape[1:3])
+        pixels = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return self.network.encode(pixels).latent_dist.parameters.float().flatten(1)
+
+
+def down_factor(network: Any) -> int:
+    """How many pixels of a frame's side become one number of a latent's side."""
+    return 1 << (len(network.config.block_out_channels) - 1)
+
+
+def check_size(height: int, width: int, down: int) -> None:
+    """Raises ValueError for a view whose sides the autoencoder cannot halve often enough."""
+    if height % down or width % down:
+        near = [max(down, round(side / down) * down) for side in (height, width)]
+        raise ValueError(
+            f"the view is {height}x{width}, but the autoencoder makes one number a side of {down} pixels, so height "
+            f"and width must be multiples of {down}; add a view of {near} to the frame set and name it instead"
+        )
+
+
+def find(weights: str, revision: str | None) -> Path:
+    """Local folder of an AutoencoderKL: `weights` itself, or its subfolder `vae` where it is a pipeline.
+
+    Raises:
+        WeightsError: no such folder, no config.json, another class; or the hub cannot be reached.
+    """
+    folder = hub.folder(weights, revision, FILES)
+    diffusers_folders.config(folder, PART, CLASS)
+    return diffusers_folders.part(folder, PART)
+
+
+def network(path: Path) -> Any:
+    """The AutoencoderKL of a folder in float32, for evaluation, with every parameter from its safetensors.
+
+    Raises:
+        WeightsError: parameters are missing, left over or of wrong shape (named), or a file is damaged.
+    """
+    from diffusers import AutoencoderKL
+
+    return hub.load_diffusers(AutoencoderKL, path)
+
+
+def identity(path: Path, revision: str | None) -> str:
+    """Digest of the weights, the config and the revision."""
+    config = diffusers_folders.config(path, PART, CLASS)
+    known = {key: value for key, value in config.items() if not key.startswith("_")}
+    files = sorted(path.glob(f"{diffusers_folders.STEM}*.safetensors"))
+    return digest(Vae.__name__, *(file_digest(file) for file in files), canonical(known), revision or "folder")
+
+
+def load(weights: str, revision: str | None, pool: str = "cls") -> Vae:
+    """Load an autoencoder's encoder.
+
+    Args:
+        weights: Hub name or local folder of an AutoencoderKL, or of a pipeline with the subfolder `vae`.
+        revision: Commit of the hub model; None for a folder.
+        pool: Left at its default: there are no tokens to pool.
+
+    Raises:
+        WeightsError: the weights are absent, pickled, incomplete or of another class.
+        ValueError: `pool` was set.
+    """
+    if pool != "cls":
+        raise ValueError(f"{weights}: `pool` is {pool!r}, but an autoencoder has no tokens to pool; leave `pool` out")
+    path = find(weights, revision)
+    return Vae(network(path), path, revision)

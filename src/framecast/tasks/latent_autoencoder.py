@@ -1,0 +1,165 @@
+"""Autoencoder with a latent picture: frame → posterior of a latent → frame. Diffusion then works on latents.
+
+What moves is small, and what is predicted later is judged by it, so moving pixels weigh more (`tasks.autoencoder`).
+The network gets, in `build`, the frames' height and width; frames are [B, 3, H, W] in [-1, 1], latents [B, C, h, w].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from pydantic import Field
+from torch import Tensor, nn
+
+from framecast.config import Closed, Positive
+from framecast.metrics import psnr
+from framecast.stores import Stores
+from framecast.stores.frames import Frames
+from framecast.tasks import autoencoder
+from framecast.tasks.autoencoder import BEST_PSNR, SCALE, Moments, moving, weighted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from framecast.stores.predictions import Predictions
+
+NonNegative = Annotated[float, Field(ge=0)]
+SAMPLE = 32
+"""Training frames that are kept beside the weights, for the scale of the latents."""
+
+
+class Config(Closed):
+    """Frames and the weights of the loss."""
+
+    frames: str
+    """Frame set to learn from."""
+    view: str
+    """View of that frame set; its sides are multiples of the autoencoder's factor between frame and latent."""
+    stride: Positive = 8
+    """Frames between samples in evaluated splits; in training every frame is one."""
+    emphasis: NonNegative = 5.0
+    """Extra weight of moving pixels in the reconstruction; 0 weighs all pixels alike."""
+    kl: NonNegative = 1e-6
+    """Weight of the posterior's divergence from the standard normal, a latent number, beside the squared error of
+    pixels in [0, 1]."""
+
+
+class Inference(Closed):
+    """Nothing to choose."""
+
+
+def needs(config: dict[str, Any]) -> dict[str, Any]:
+    """What has to be extracted first."""
+    return {"frames": [[config["frames"], config["view"]]], "encoders": []}
+
+
+def dataset(config: dict[str, Any], stores: Stores, split: str) -> Moments:
+    """All samples of a split: a frame, and two more of its video that say what moves."""
+    samples = stores.split(split)
+    frames = Frames(stores.frames[config["frames"]], config["view"])
+    stride = 1 if split == "train" else config["stride"]
+    units = samples["unit"].astype(str).tolist()
+    return Moments(frames, samples["video_id"].tolist(), units, stride, lag=0)
+
+
+def facts(config: dict[str, Any], dataset: Moments) -> dict[str, Any]:
+    """What the network's shape depends on, and how much there is to learn from."""
+    height, width, _ = dataset.frames.shape
+    return {"height": height, "width": width, "frames": len(dataset), "videos": len(dataset.video_ids)}
+
+
+class LatentAutoencoder(nn.Module):
+    """A model, and a few training frames by which the scale of its latents is found.
+
+    They are kept with the weights, so that the scale is always that of these very weights: averaged or not, best or
+    last, also where another machine exports them.
+
+    Attributes:
+        sample: uint8 [SAMPLE, H, W, 3], from all over the training split.
+    """
+
+    sample: Tensor
+
+    def __init__(self, core: nn.Module, config: dict[str, Any], height: int, width: int) -> None:
+        super().__init__()
+        self.core: Any = core
+        self.config = config
+        self.register_buffer("sample", torch.zeros(SAMPLE, height, width, 3, dtype=torch.uint8))
+
+    def posterior(self, frames: Tensor) -> DiagonalGaussianDistribution:
+        """Of frames uint8 [B, H, W, 3]."""
+        return DiagonalGaussianDistribution(self.core.moments(2 * autoencoder.pixels(frames) - 1))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents → frames [B, 3, H, W], in [0, 1] but for errors."""
+        return (self.core.decode(latents) + 1) / 2
+
+    def rebuilt(self, frames: Tensor) -> Tensor:
+        """Frames uint8 [B, H, W, 3] there and back through the means of their posteriors; [B, 3, H, W]."""
+        return self.decode(self.posterior(frames).mode())
+
+    @torch.no_grad()
+    def scaling_factor(self) -> float:
+        """What brings latents to a deviation of 1, as Stable Diffusion's: of all numbers of a batch of frames."""
+        return float(f"{1 / self.posterior(self.sample).mode().double().std().item():.6g}")
+
+
+def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> LatentAutoencoder:
+    """The network for the view's size.
+
+    Raises:
+        ValueError: the view's sides are no multiples of the network's factor.
+    """
+    size = {"height": facts["height"], "width": facts["width"]}
+    return LatentAutoencoder(core(**size), config, **size)
+
+
+def fit(module: LatentAutoencoder, dataset: Moments) -> None:
+    """Frames from all over the training split are kept."""
+    chosen = np.linspace(0, len(dataset) - 1, SAMPLE).round().astype(int).tolist()
+    module.sample.copy_(dataset.__getitems__(chosen)["moments"][:, 0])
+
+
+def loss(
+    module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, progress: float
+) -> dict[str, Tensor]:
+    """Weighted squared error of the frame rebuilt from a draw of its posterior, and the posterior's divergence."""
+    frames = autoencoder.pixels(batch["moments"])  # [B, 4, 3, H, W]
+    posterior = module.posterior(batch["moments"][:, 0])
+    latents = posterior.sample(generator)
+    error = weighted(module.decode(latents), frames[:, 0], moving(frames)[:, 0], module.config["emphasis"]).mean()
+    divergence = posterior.kl().mean() / latents[0].numel()
+    total = SCALE * (error + module.config["kl"] * divergence)
+    return {"loss": total, "reconstruction": error, "kl": divergence}
+
+
+@torch.no_grad()
+def monitor(module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+    """psnr: of the rebuilt frame, dB; error: its squared error, moving pixels weighed as in the loss; one a sample."""
+    frames, own = autoencoder.pixels(batch["moments"]), batch["moments"][:, 0]
+    rebuilt = module.rebuilt(own)
+    error = weighted(rebuilt, frames[:, 0], moving(frames)[:, 0], module.config["emphasis"])
+    found = np.minimum(psnr(autoencoder.frame(rebuilt).cpu().numpy(), own.cpu().numpy(), 255), BEST_PSNR)
+    return {"psnr": torch.from_numpy(found), "error": error}
+
+
+@torch.no_grad()
+def predict(
+    module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
+) -> dict[str, Tensor]:
+    """frame: the frame rebuilt, uint8 [B, H, W, 3]."""
+    return {"frame": autoencoder.frame(module.rebuilt(batch["moments"][:, 0]))}
+
+
+def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """PSNR of each rebuilt frame, dB."""
+    return autoencoder.score(config, predictions, dataset)
+
+
+def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:
+    """Up to eight columns: the frame above, rebuilt below; uint8 [2H, 8W, 3]."""
+    return autoencoder.preview(predictions, batch)
