@@ -53,7 +53,7 @@ def _tables_kept(snakemake: Any) -> Iterator[None]:
 
 def stores(inputs: Any) -> Stores:
     """Group a run's inputs. `stores`: the samples table, then one path a bucket below `frames/{set}` and
-    `embeddings/{encoder}`; `masks`, `labels`: one path a bucket; `sources`:
+    `embeddings/{encoder}`; `masks`, `labels`: one path a bucket; `prompts`: `{prompts}.h5`; `sources`:
     `{experiment}/seed_{seed}/predictions/{split}.h5`."""
     groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
     samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
@@ -63,7 +63,8 @@ def stores(inputs: Any) -> Stores:
     for path in _paths(inputs.get("sources", [])):
         predictions.setdefault(path.parents[2].name, {})[path.stem] = path
     masks, labels = (_paths(inputs.get(name, [])) for name in ("masks", "labels"))
-    return Stores(samples, groups["frames"], groups["embeddings"], masks, labels, predictions)
+    prompts = {path.stem: path for path in _paths(inputs.get("prompts", []))}
+    return Stores(samples, groups["frames"], groups["embeddings"], masks, labels, predictions, prompts=prompts)
 
 
 def _paths(names: Any) -> list[Path]:

@@ -1,6 +1,6 @@
 """A small network of DINOv2's architecture with a decoder: frame → embedding → frame.
 
-The encoder is transformers' `Dinov2Model`, so that it loads like any DINOv2 (`framecast.encoders.export`).
+The encoder is transformers' `Dinov2Model`, so that it loads like any DINOv2 (`framecast.encoders.export_dino`).
 Shapes: frames [B, 3, H, W] in [0, 1]; embedding [B, D]; deviation [B, 3, H, W]; motion map [B, M, M].
 
 Sources: encoder: Oquab et al. 2023, arXiv 2304.07193. Decoder: a linear map to a coarse grid, then nearest

@@ -26,6 +26,8 @@ class Stores:
     """Folders with a `states.parquet` (`stores.states`), one a bucket."""
     predictions: dict[str, dict[str, Path]] = field(default_factory=dict)
     """Experiment → split → predictions that this run reads as its data."""
+    prompts: dict[str, Path] = field(default_factory=dict)
+    """Entry of the config's `prompts` → file (`stores.prompts`)."""
 
     def split(self, name: str) -> pd.DataFrame:
         """The samples of one split, in order of video id."""
