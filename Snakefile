@@ -27,6 +27,7 @@ wildcard_constraints:
     data=r"[\w-]+",
     frame_set=r"[\w-]+",
     encoder=r"[\w-]+",
+    prompts=r"[\w-]+",
     experiment=r"[\w-]+",
     comparison=r"[\w-]+",
     split=r"[\w-]+",

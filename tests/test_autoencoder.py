@@ -181,7 +181,7 @@ def test_preview(stores):
 def test_export_gives_the_runs_own_embeddings(stores, tmp_path, pool):
     from transformers import AutoModel
 
-    export(trained(stores, tmp_path, spec(8, {**MODEL, "pool": pool})), tmp_path / "hub")
+    export(trained(stores, tmp_path, spec(8, {**MODEL, "pool": pool})), tmp_path / "hub", {})
     assert {path.name for path in (tmp_path / "hub").iterdir()} == {
         "config.json", "model.safetensors", "preprocessor_config.json", "README.md",
     }  # fmt: skip
@@ -201,7 +201,7 @@ def test_export_gives_the_runs_own_embeddings(stores, tmp_path, pool):
 
 
 def test_export_says_what_it_is(run, tmp_path):
-    export(run, tmp_path / "hub")
+    export(run, tmp_path / "hub", {})
     card = (tmp_path / "hub" / "README.md").read_text()
     for fact in ("tiny", "16×16 pixels", "40 frames of 5 videos", "| error on `select` |"):
         assert fact in card
@@ -211,7 +211,7 @@ def test_export_says_what_it_is(run, tmp_path):
 
 def test_export_is_deterministic(run, tmp_path):
     for name in ("one", "two"):
-        export(run, tmp_path / name)
+        export(run, tmp_path / name, {})
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
@@ -219,7 +219,7 @@ def test_export_is_deterministic(run, tmp_path):
 def test_export_refuses_what_is_no_encoder(stores, tmp_path):
     run = trained(stores, tmp_path, spec(0, {"name": "mean_frame"}))
     with pytest.raises(ValueError, match=r"the model 'mean_frame', which hold no DINOv2 network.*'tiny_dino'"):
-        export(run, tmp_path / "hub")
+        export(run, tmp_path / "hub", {})
     assert not (tmp_path / "hub").exists()
 
 

@@ -354,7 +354,7 @@ def test_views_and_pools_that_do_not_suit(stores, weights, tmp_path):
         ({"at": [20, 20]}, r"once, rising: \[20\]"),
         ({"at": []}, "at"),
         ({"at": [-1]}, "at"),
-        ({"at": [3], "kind": "clip_text"}, "'clip_text' encodes texts: leave `at` out"),
+        ({"at": [3], "kind": "clip_text"}, "'clip_text' encodes texts, so leave out"),
     ],
 )
 def test_frame_numbers_that_cannot_be(changes, words):

@@ -35,10 +35,20 @@ class Closed(BaseModel):
 class Pretrained(Closed):
     """A network or a tokenizer in the Hugging Face hub's folder format (`framecast.hub`)."""
 
-    hub: str
+    hub: str | None = None
     """Name on the hub, or a local folder in its format."""
     revision: str | None = None
     """Commit of the hub model; pinned, so that a name means one set of files. Not for local folders."""
+    experiment: str | None = None
+    """Instead of `hub`: an experiment of this config whose network (of its first seed) is exported and used."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Pretrained:
+        if (self.hub is None) == (self.experiment is None):
+            raise ValueError("give either `hub` or `experiment`, not both and not neither")
+        if self.experiment is not None and self.revision is not None:
+            raise ValueError(f"revision is {self.revision!r}, but an experiment's export has none; leave it out")
+        return self
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -385,11 +395,15 @@ class FrameSet(Closed):
     """View name to [height, width], pixels. All views are cut from one decode."""
 
 
+TEXT_KINDS = ("clip_text",)
+"""Kinds of encoders that take texts, not frames; `prompts` name them."""
+
+
 class Encoder(Closed):
-    """A frozen network that turns frames into embeddings, cached once for all experiments."""
+    """A frozen network that turns frames, or texts, into embeddings, cached once for all experiments."""
 
     kind: str
-    """Module in `framecast.encoders`: `dino`, `aim`, …"""
+    """Module in `framecast.encoders`: `dino`, `aim`, `clip`, …; `clip_text` encodes texts, for `prompts`."""
     hub: str | None = None
     """Model name on the Hugging Face hub, or a local folder in the hub's format."""
     revision: str | None = None
@@ -398,17 +412,17 @@ class Encoder(Closed):
     """Instead of `hub`: an experiment of this config whose network is exported and used."""
     seed: int | None = None
     """With `experiment`: which of its seeds; null takes its first."""
-    frames: str
-    """Frame set that is encoded."""
-    view: str
-    """View of that frame set."""
+    frames: str | None = None
+    """Frame set that is encoded; not for texts."""
+    view: str | None = None
+    """View of that frame set; not for texts."""
     at: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     """Numbers of the frames of each video that are encoded, rising; a video that is shorter has fewer. Null encodes
     all. Not for texts."""
     pool: Literal["cls", "mean"] = "cls"
     """The class token, or the mean over patch tokens (for encoders without a class token)."""
     batch: Positive = 32
-    """Frames in one forward pass."""
+    """Frames, or texts, in one forward pass."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Arithmetic of the forward pass."""
     store: Literal["float32", "float16"] = "float32"
@@ -424,8 +438,52 @@ class Encoder(Closed):
     def _rising(self) -> Encoder:
         if self.at is not None and self.at != sorted(set(self.at)):
             raise ValueError(f"at is {self.at}: give each frame number once, rising: {sorted(set(self.at))}")
-        if self.at is not None and self.kind == "clip_text":
-            raise ValueError("at numbers frames, and kind 'clip_text' encodes texts: leave `at` out")
+        return self
+
+    @model_validator(mode="after")
+    def _frames_or_texts(self) -> Encoder:
+        given = [name for name in ("frames", "view", "at") if getattr(self, name) is not None]
+        if self.kind in TEXT_KINDS and given:
+            raise ValueError(f"kind {self.kind!r} encodes texts, so leave out {' and '.join(given)}")
+        if self.kind not in TEXT_KINDS and (self.frames is None or self.view is None):
+            raise ValueError(f"kind {self.kind!r} encodes frames: give `frames` and `view`")
+        return self
+
+
+class PromptSource(Closed):
+    """Whose estimates of progress are written into prompts."""
+
+    experiment: str
+    """An experiment of task `progress` on the same data, whose moments are the prompts' frames."""
+    seed: int | None = None
+    """Which of its seeds; null takes its first."""
+
+
+class Prompts(Closed):
+    """The texts of the videos as instructions to an image generator, encoded once for all experiments:
+    "Generate a future frame of this action: {text}. And {percent}% of the action has been completed."."""
+
+    encoder: str
+    """Encoder of kind `clip_text`."""
+    at: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [20]
+    """Numbers of the given frames for which there are prompts; a video that is shorter has none there. They count the
+    frames of the file, so a frame set with `fps: null` goes with them."""
+    progress: Literal["none", "index", "estimate"] = "none"
+    """The sentence on progress: `none`; `index`: the frame's number over the number of frames of the whole video, which
+    is knowledge of the future; `estimate`: what `source` predicts from the frames up to there."""
+    source: PromptSource | None = None
+    """Of `estimate`. Its estimates for the training videos come from a network that was trained on them: they are
+    in-sample, closer to the truth than those for other videos, and the file says so (`in_sample`)."""
+    text: Literal["text", "template"] = "text"
+    """Column of the samples table: the text, or its template with slots."""
+
+    @model_validator(mode="after")
+    def _source_for_estimates(self) -> Prompts:
+        if (self.source is not None) != (self.progress == "estimate"):
+            raise ValueError(f"progress is {self.progress!r} and source {self.source}: `estimate` needs a `source`, "
+                             "for example {experiment: pac_net}, and nothing else takes one")  # fmt: skip
+        if len(set(self.at)) < len(self.at):
+            raise ValueError(f"at is {self.at}: a frame number stands twice")
         return self
 
 
@@ -609,6 +667,8 @@ class Config(Closed):
     """Frames that are extracted."""
     encoders: dict[Name, Encoder] = {}
     """Frozen networks whose embeddings are cached."""
+    prompts: dict[Name, Prompts] = {}
+    """Instructions made of the videos' texts, whose embeddings are cached."""
     tasks: dict[Name, Part] = {}
     """What is predicted from what."""
     models: dict[Name, Part] = {}

@@ -17,7 +17,11 @@ CONFIG = "config.json"
 PIXELS = "preprocessor_config.json"
 POOL = "framecast_pool"
 """Key of config.json in which an exported network says how its embedding is read."""
-FILES = ["*.json", "*.safetensors", "merges.txt"]
+FILES = ["*.json", "*.safetensors", "merges.txt", "*/merges.txt"]
+PIPELINE = "model_index.json"
+"""File of a diffusers pipeline's folder, whose parts are folders in it."""
+PARTS = ["model.safetensors", "model-*.safetensors", "diffusion_pytorch_model.safetensors"]
+"""Weights of one part; a pipeline's name on the hub often holds other formats and precisions beside them."""
 HEADS = ("classifier.", "text_projection.", "visual_projection.", "logit_scale")
 """Parameters that stand behind the embedding and may be left over."""
 
@@ -48,6 +52,50 @@ def folder(weights: str, revision: str | None, files: Sequence[str] = FILES) -> 
             "listed under 'Files and versions' on the model's page), so that a cache means one set of weights"
         )
     return _download(weights, revision, files)
+
+
+def parts(weights: str, revision: str | None, *names: str) -> list[Path]:
+    """The folders of some parts of a diffusers pipeline (`text_encoder`, `tokenizer`, `vae`); where `weights` is a
+    model of its own and no pipeline, its folder for each. Of a hub's pipeline only these parts are downloaded.
+
+    Raises:
+        WeightsError: as `folder`; or the pipeline has no such part.
+    """
+    files = [file for file in FILES if file != "*.safetensors"]
+    path = folder(weights, revision, [*files, *PARTS, *(f"{name}/{file}" for name in names for file in PARTS)])
+    if not (path / PIPELINE).is_file():
+        return [path for _ in names]
+    for name in names:
+        if not (path / name).is_dir():
+            there = sorted(part.name for part in path.iterdir() if part.is_dir())
+            raise WeightsError(f"{path}: this pipeline has no folder {name!r}; its folders are {there}")
+    return [path / name for name in names]
+
+
+EXPORTS = "results/exports"
+"""Where the exported network of an experiment lies, in a folder named after it."""
+
+
+def experiments(keys: Any, where: str = "") -> dict[str, str]:
+    """Place in a task's or a model's keys → the experiment whose export a `Pretrained` there names."""
+    if not isinstance(keys, dict):
+        return {}
+    if _names_experiment(keys):
+        return {f"{where}.experiment": keys["experiment"]}
+    return {place: name for key, value in keys.items() for place, name in experiments(value, f"{where}.{key}").items()}
+
+
+def exported(keys: Any) -> Any:
+    """The same keys with the folder of the export as `hub` where a `Pretrained` names an experiment."""
+    if not isinstance(keys, dict):
+        return keys
+    if _names_experiment(keys):
+        return {**keys, "hub": f"{EXPORTS}/{keys['experiment']}", "experiment": None}
+    return {key: exported(value) for key, value in keys.items()}
+
+
+def _names_experiment(keys: dict[str, Any]) -> bool:
+    return set(keys) == {"hub", "revision", "experiment"} and keys["experiment"] is not None
 
 
 def local_folders(keys: Any) -> list[str]:

@@ -20,13 +20,15 @@ def inputs(stores: Stores, needs: dict[str, Any]) -> dict[str, str]:
     """Digest of each store that a task reads, by its place in the layout, not its path on this machine.
 
     Args:
-        needs: What the task's `needs` returned: frame sets with views, encoders, whether masks, whether labels.
+        needs: What the task's `needs` returned: frame sets with views, encoders, prompts, whether masks, whether
+            labels.
     """
     paths = {"samples": stores.samples}
     for frame_set in sorted({frame_set for frame_set, _ in needs["frames"]}):
         paths |= {f"frames/{frame_set}/{path.name}": path for path in stores.frames[frame_set]}
     for encoder in sorted(needs["encoders"]):
         paths |= {f"embeddings/{encoder}/{path.name}": path for path in stores.embeddings[encoder]}
+    paths |= {f"prompts/{name}": stores.prompts[name] for name in sorted(needs.get("prompts", []))}
     if needs.get("masks"):
         paths |= {f"masks/{number}": path for number, path in enumerate(stores.masks)}
     if needs.get("labels"):

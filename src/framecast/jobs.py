@@ -53,7 +53,7 @@ def _tables_kept(snakemake: Any) -> Iterator[None]:
 
 def stores(inputs: Any) -> Stores:
     """Group a run's inputs. `stores`: the samples table, then one path a bucket below `frames/{set}` and
-    `embeddings/{encoder}`; `masks`, `labels`: one path a bucket; `sources`:
+    `embeddings/{encoder}`; `masks`, `labels`: one path a bucket; `prompts`: `{prompts}.h5`; `sources`:
     `{experiment}/seed_{seed}/predictions/{split}.h5`; `networks`: exported folders `encoders/{encoder}`."""
     groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
     samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
@@ -65,7 +65,8 @@ def stores(inputs: Any) -> Stores:
     masks, labels = (_paths(inputs.get(name, [])) for name in ("masks", "labels"))
     exported = inputs.get("networks", None)
     networks = {} if exported is None else _networks(exported, groups["embeddings"])
-    return Stores(samples, groups["frames"], groups["embeddings"], masks, labels, predictions, networks=networks)
+    prompts = {path.stem: path for path in _paths(inputs.get("prompts", []))}
+    return Stores(samples, groups["frames"], groups["embeddings"], masks, labels, predictions, networks, prompts)
 
 
 def _networks(exported: Any, embeddings: dict[str, list[Path]]) -> dict[str, str]:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from framecast import components
+from framecast import components, hub
 from framecast.annotations.templates import TEMPLATES, bare, number_of
-from framecast.config import Config, Encoder, Experiment
-from framecast.encoders.export import EXPORTS
+from framecast.config import TEXT_KINDS, Config, Encoder, Experiment, Prompts
 from framecast.files import canonical, digest, read_json, write_json
 from framecast.fingerprint import SOURCE, defines, fingerprint
 from framecast.metrics import METRICS
@@ -96,6 +95,7 @@ def resolve(config: Config) -> dict[str, Any]:
         "data": {name: _data(config, name) for name in sorted(_data_in_use(config, experiments))},
         "frame_sets": {name: value.model_dump(mode="json") for name, value in config.frame_sets.items()},
         "encoders": {name: _encoder(config, name) for name in sorted(encoders)},
+        "prompts": {name: _prompts(config, name) for name in sorted(_prompts_in_use(experiments))},
         "experiments": experiments,
         "comparisons": {name: config.comparisons[name].model_dump(mode="json") for name in config.run.comparisons},
         "code": {stage: fingerprint([f"framecast.{entry}" for entry in entries])
@@ -124,10 +124,12 @@ def _check_references(config: Config) -> None:
             )
     for name, encoder in config.encoders.items():
         _check_encoder(config, encoder, f"encoders.{name}")
+    for name, prompts in config.prompts.items():
+        _check_prompts(config, prompts, f"prompts.{name}")
     for name in config.run.experiments:
         known("experiment", name, config.experiments, "run.experiments")
     for name in config.run.encoders:
-        known("encoder", name, config.encoders, "run.encoders")
+        _check_frame_encoder(config, name, "run.encoders")
     for name in config.run.submissions:
         _check_submission(config, name)
     for name in config.run.pictures:
@@ -167,23 +169,48 @@ def _check_pictures(config: Config, name: str) -> None:
 
 
 def _check_encoder(config: Config, encoder: Encoder, where: str) -> None:
-    known("frame set", encoder.frames, config.frame_sets, f"{where}.frames")
-    known("view", encoder.view, config.frame_sets[encoder.frames].views, f"{where}.view")
-    kinds = {name for name in components.names("encoders") if not name.startswith("export")}
+    if encoder.frames is not None and encoder.view is not None:
+        known("frame set", encoder.frames, config.frame_sets, f"{where}.frames")
+        known("view", encoder.view, config.frame_sets[encoder.frames].views, f"{where}.view")
+    kinds = [name for name in components.names("encoders") if not name.startswith("export")]
     known("encoder kind", encoder.kind, kinds, f"{where}.kind")
     if encoder.experiment is not None:
         known("experiment", encoder.experiment, config.experiments, f"{where}.experiment")
         seed = encoder.seed if encoder.seed is not None else config.experiments[encoder.experiment].seeds[0]
         _check_seed(config, encoder.experiment, seed, [], f"{where}.seed")
-        _check_export(config, encoder.experiment, f"{where}.experiment")
+        _check_exported(config, encoder.experiment, f"{where}.experiment")
 
 
-def _check_export(config: Config, name: str, where: str) -> None:
-    task = config.tasks[config.experiments[name].task].name
-    if task not in EXPORTS:
+def _check_frame_encoder(config: Config, name: str, where: str) -> None:
+    known("encoder", name, config.encoders, where)
+    if config.encoders[name].kind in TEXT_KINDS:
         raise ConfigError(
-            f"{where}: {name!r} is of task {task!r}, which has no network to export; tasks that have: {sorted(EXPORTS)}"
+            f"{where}: encoder {name!r} of kind {config.encoders[name].kind!r} encodes texts, and frames are to be "
+            "encoded; name it as `encoder` of an entry of `prompts`"
         )
+
+
+def _check_prompts(config: Config, prompts: Prompts, where: str) -> None:
+    known("encoder", prompts.encoder, config.encoders, f"{where}.encoder")
+    kind = config.encoders[prompts.encoder].kind
+    if kind not in TEXT_KINDS:
+        raise ConfigError(
+            f"{where}.encoder: {prompts.encoder!r} is of kind {kind!r}, which encodes frames; prompts need one of kind "
+            f"{' or '.join(TEXT_KINDS)}"
+        )
+    if prompts.source is not None:
+        name, seed = prompts.source.experiment, prompts.source.seed
+        known("experiment", name, config.experiments, f"{where}.source.experiment")
+        _check_seed(
+            config, name, config.experiments[name].seeds[0] if seed is None else seed, [], f"{where}.source.seed"
+        )
+        known("task", config.experiments[name].task, config.tasks, f"experiments.{name}.task")
+        task = config.tasks[config.experiments[name].task].name
+        if task != "progress":
+            raise ConfigError(
+                f"{where}.source.experiment: {name!r} is of task {task!r}, which predicts no progress; name an "
+                "experiment of task 'progress' that predicts at the frames `at`"
+            )
 
 
 def _check_comparison(config: Config, name: str) -> None:
@@ -258,9 +285,51 @@ def _parents(config: Config, experiment: Experiment) -> Iterator[str]:
         known("encoder", encoder, config.encoders, f"tasks.{experiment.task}")
         if config.encoders[encoder].experiment:
             yield str(config.encoders[encoder].experiment)
+    for name in needs.get("prompts", []):
+        known("prompts", name, config.prompts, f"tasks.{experiment.task}.prompts")
+        yield from _prompt_parents(config, config.prompts[name])
+    yield from _exports(config, experiment)
     for source in needs.get("sources", []):
         known("experiment", source["experiment"], config.experiments, f"tasks.{experiment.task}.source.experiment")
         yield source["experiment"]
+
+
+def _prompt_parents(config: Config, prompts: Prompts) -> Iterator[str]:
+    encoder = config.encoders[prompts.encoder]
+    if encoder.experiment:
+        yield encoder.experiment
+    if prompts.source:
+        yield prompts.source.experiment
+
+
+def _exports(config: Config, experiment: Experiment) -> list[str]:
+    """Experiments whose exported networks the task or the model takes, after checking that they can be exported."""
+    part = config.models[experiment.model]
+    model = _module("models", part.name, f"models.{experiment.model}.name")
+    own = _component(model.Config, part.model_dump(), f"models.{experiment.model}")
+    keys = {f"tasks.{experiment.task}": _task(config, experiment)[1], f"models.{experiment.model}": own}
+    found = {place: name for where, value in keys.items() for place, name in hub.experiments(value, where).items()}
+    for place, name in found.items():
+        known("experiment", name, config.experiments, place)
+        _check_exported(config, name, place)
+    return sorted(set(found.values()))
+
+
+def _check_exported(config: Config, name: str, where: str) -> None:
+    exports = _export_functions()
+    known("task", config.experiments[name].task, config.tasks, f"experiments.{name}.task")
+    task = config.tasks[config.experiments[name].task].name
+    if task not in exports:
+        raise ConfigError(
+            f"{where}: {name!r} is of task {task!r}, whose networks are not exported; name an experiment of one of the "
+            f"tasks {', '.join(sorted(exports))}"
+        )
+
+
+def _export_functions() -> dict[str, str]:
+    from framecast.encoders.export import EXPORTS  # imports torch, as the tasks do
+
+    return EXPORTS
 
 
 def _needs(config: Config, experiment: Experiment) -> dict[str, Any]:
@@ -294,7 +363,12 @@ def _component(model: Any, mapping: dict[str, Any], where: str) -> dict[str, Any
 
 def _encoders_in_use(config: Config, experiments: dict[str, Any]) -> set[str]:
     used = {name for experiment in experiments.values() for name in experiment["needs"]["encoders"]}
-    return used | set(config.run.encoders)
+    texts = {config.prompts[name].encoder for name in _prompts_in_use(experiments)}
+    return used | texts | set(config.run.encoders)
+
+
+def _prompts_in_use(experiments: dict[str, Any]) -> set[str]:
+    return {name for experiment in experiments.values() for name in experiment["needs"].get("prompts", [])}
 
 
 def _data_in_use(config: Config, experiments: dict[str, Any]) -> set[str]:
@@ -368,8 +442,15 @@ def _encoder(config: Config, name: str) -> dict[str, Any]:
     encoder = config.encoders[name].model_dump(mode="json")
     if encoder["experiment"] and encoder["seed"] is None:
         encoder["seed"] = config.experiments[encoder["experiment"]].seeds[0]
-    code = ["framecast.encoding:encode", f"framecast.encoders.{encoder['kind']}:*"]
-    return {**encoder, "code": fingerprint(code)}
+    own = "framecast.prompts:embed" if encoder["kind"] in TEXT_KINDS else "framecast.encoding:encode"
+    return {**encoder, "code": fingerprint([own, f"framecast.encoders.{encoder['kind']}:*"])}
+
+
+def _prompts(config: Config, name: str) -> dict[str, Any]:
+    prompts = config.prompts[name].model_dump(mode="json")
+    if prompts["source"] and prompts["source"]["seed"] is None:
+        prompts["source"]["seed"] = config.experiments[prompts["source"]["experiment"]].seeds[0]
+    return prompts
 
 
 def _experiment(config: Config, name: str) -> dict[str, Any]:
@@ -379,13 +460,12 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
     task = _module("tasks", task_part.name, f"tasks.{experiment.task}.name")
     model = _module("models", model_part.name, f"models.{experiment.model}.name")
     codes = {stage: _stage_code(stage, task_part.name, model_part.name) for stage in STAGE_CODE}
-    if task_part.name in EXPORTS:
-        codes["export"] = fingerprint(["framecast.encoders.export:export", EXPORTS[task_part.name]])
+    codes["export"] = _export_code(task_part.name)
     inference = parse(task.Inference, experiment.inference, f"experiments.{name}.inference").model_dump(mode="json")
     spec = {
         "experiment": name,
-        "task": _component(task.Config, task_part.model_dump(), f"tasks.{experiment.task}"),
-        "model": _component(model.Config, model_part.model_dump(), f"models.{experiment.model}"),
+        "task": hub.exported(_component(task.Config, task_part.model_dump(), f"tasks.{experiment.task}")),
+        "model": hub.exported(_component(model.Config, model_part.model_dump(), f"models.{experiment.model}")),
         "budget": _budget(config, experiment.budget),
         "init": experiment.init.model_dump(mode="json") if experiment.init else None,
         "data": experiment.data,
@@ -394,6 +474,7 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
     needs = task.needs(spec["task"])
     _check_needs(config, needs, f"tasks.{experiment.task}")
     _check_sources(config, name, needs)
+    _check_prompt_data(config, name, needs)
     if hasattr(task, "samples") and task.samples(spec["task"]):
         spec["samples"] = task.samples(spec["task"])
     return {
@@ -401,6 +482,7 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
         "seeds": experiment.seeds,
         "inference": inference,
         "needs": needs,
+        "exports": _exports(config, experiment),
         "code": codes,
         "evaluate": config.data[experiment.data].evaluate,
         "hidden": config.data[experiment.data].hidden if name in config.run.submissions else [],
@@ -411,12 +493,25 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
 
 def _check_needs(config: Config, needs: dict[str, Any], where: str) -> None:
     for name in needs["encoders"]:
-        known("encoder", name, config.encoders, f"{where}.encoder")
+        _check_frame_encoder(config, name, f"{where}.encoder")
     for name in needs.get("networks", []):
         known("encoder of the task", name, needs["encoders"], f"{where}.encoder")
     for frame_set, view in needs["frames"]:
         known("frame set", frame_set, config.frame_sets, f"{where}.frames")
         known("view", view, config.frame_sets[frame_set].views, f"{where}.view")
+
+
+def _check_prompt_data(config: Config, name: str, needs: dict[str, Any]) -> None:
+    """Prompts with estimates belong to the data of the experiment that estimates."""
+    data = config.experiments[name].data
+    for prompts in needs.get("prompts", []):
+        source = config.prompts[prompts].source
+        if source and config.experiments[source.experiment].data != data:
+            raise ConfigError(
+                f"prompts.{prompts}.source: {source.experiment!r} is on data "
+                f"{config.experiments[source.experiment].data!r}, {name!r} on {data!r}; progress is estimated for the "
+                "same videos"
+            )
 
 
 def _check_sources(config: Config, name: str, needs: dict[str, Any]) -> None:
@@ -469,6 +564,12 @@ def _budget(config: Config, name: str) -> dict[str, Any]:
         if budget["sweep"]:
             budget["sweep"]["steps"] = min(budget["sweep"]["steps"], config.light.steps)
     return budget
+
+
+def _export_code(task: str) -> str:
+    entries = ["framecast.encoders.export:export"]
+    function = _export_functions().get(task, "")
+    return fingerprint(entries + ([function] if function and defines(*function.split(":")) else []))
 
 
 def _stage_code(stage: str, task: str, model: str) -> str:

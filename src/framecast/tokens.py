@@ -42,7 +42,7 @@ def words_of(texts: Iterable[str]) -> Words:
 
 
 class FolderTokens:
-    """The tokenizer of a CLIP model. Attributes: size, numbers there are."""
+    """The tokenizer of a CLIP model. Attributes: size, numbers there are; tokenizer, transformers' `CLIPTokenizer`."""
 
     def __init__(self, path: Path) -> None:
         """
@@ -56,12 +56,12 @@ class FolderTokens:
                 f"{path}: has no tokenizer.json, nor vocab.json and merges.txt; copy them from the model whose text "
                 "encoder is used"
             )
-        self._tokenizer: Any = CLIPTokenizer.from_pretrained(path, local_files_only=True)
-        self.size = len(self._tokenizer)
+        self.tokenizer: Any = CLIPTokenizer.from_pretrained(path, local_files_only=True)
+        self.size = len(self.tokenizer)
 
     def __call__(self, text: str) -> list[int]:
         """Start, the text's tokens, end."""
-        return list(self._tokenizer(text, truncation=False, verbose=False)["input_ids"])
+        return list(self.tokenizer(text, truncation=False, verbose=False)["input_ids"])
 
 
 @dataclass(frozen=True)

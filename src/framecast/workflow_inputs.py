@@ -157,9 +157,70 @@ class Flow:
         encoder = self._look("encoders", w.encoder)
         return self._run_files(encoder["experiment"], encoder["seed"])
 
+    def encoder_code(self, w: Any) -> str:
+        """Fingerprint of the export of an encoder's run."""
+        return self.plan["experiments"][self._look("encoders", w.encoder)["experiment"]]["code"]["export"]
+
+    # --- exports ---
+
+    def first_run(self, w: Any) -> list[str]:
+        return self._run_files(w.experiment, self.experiment(w)["seeds"][0])
+
     def export_code(self, w: Any) -> str:
-        """Fingerprint of what writes the network of an encoder's experiment."""
-        return self._look("experiments", self._look("encoders", w.encoder)["experiment"])["code"]["export"]
+        return self.experiment(w)["code"]["export"]
+
+    def export_parts(self, w: Any) -> str:
+        """Encoder → (folder or hub name, revision) of the frozen networks that an experiment's export takes along."""
+        return canonical({name: [self._weights(name), self._look("encoders", name)["revision"]]
+                          for name in self._frozen(w)})  # fmt: skip
+
+    def export_folders(self, w: Any) -> list[str]:
+        """Those of them that are folders on this machine."""
+        return [path for name in self._frozen(w) for path in self.encoder_weights(SimpleNamespace(encoder=name))]
+
+    def _frozen(self, w: Any) -> list[str]:
+        """Encoders of a run, of its prompts, and those that it decodes with."""
+        needs = self.experiment(w)["needs"]
+        texts = {self._look("prompts", name)["encoder"] for name in needs.get("prompts", [])}
+        return sorted({*needs["encoders"], *needs.get("networks", []), *texts})
+
+    def _weights(self, encoder: str) -> str:
+        """Folder or hub name of an encoder's weights."""
+        return next(
+            iter(self.encoder_weights(SimpleNamespace(encoder=encoder))), self._look("encoders", encoder)["hub"]
+        )
+
+    # --- prompts ---
+
+    def prompt_config(self, w: Any) -> str:
+        """What the prompts of a data set depend on beside its texts and the encoder."""
+        return canonical({**self._look("prompts", w.prompts), "splits": self._used_splits(w.data)})
+
+    def prompt_encoder(self, w: Any) -> str:
+        return canonical(self._look("encoders", self._look("prompts", w.prompts)["encoder"]))
+
+    def prompt_weights(self, w: Any) -> list[str]:
+        return self.encoder_weights(SimpleNamespace(encoder=self._look("prompts", w.prompts)["encoder"]))
+
+    def prompt_sources(self, w: Any) -> list[str]:
+        """Predictions of progress that are written into prompts."""
+        source = self._look("prompts", w.prompts)["source"]
+        if source is None:
+            return []
+        folder = self._run(source["experiment"]) / f"seed_{source['seed']}" / "predictions"
+        return [str(folder / f"{split}.h5") for split in self._used_splits(w.data)]
+
+    def prompts(self, w: Any) -> list[str]:
+        """Prompt files that a run reads."""
+        experiment = self.experiment(w)
+        folder = self.results / "data" / experiment["spec"]["data"] / "prompts"
+        return [str(folder / f"{name}.h5") for name in sorted(experiment["needs"].get("prompts", []))]
+
+    def _used_splits(self, name: str) -> list[str]:
+        data = self.data(name)
+        return list(dict.fromkeys(["train", data["select"], *data["evaluate"]]))
+
+    # --- caches ---
 
     def caches(self, w: Any) -> list[str]:
         return self._each_bucket(w.data, f"embeddings/{w.encoder}", "bucket_{}.h5")
@@ -228,10 +289,13 @@ class Flow:
         return self.label_folders(experiment["spec"]["data"]) if experiment["needs"].get("labels") else []
 
     def pretrained(self, w: Any) -> list[str]:
-        """Local folders in the hub's format that a run's task or model names, or its encoders for decoding."""
+        """Local folders in the hub's format that a run's task or model names, or its encoders for decoding, and exports
+        of other experiments."""
         spec = self.experiment(w)["spec"]
+        made = {str(self.results / "exports" / name) for name in self.experiment(w)["exports"]}
         encoders = {name: self._look("encoders", name) for name in self._networks(w)}
-        return hub.local_folders({**{part: spec[part] for part in ("task", "model")}, "encoders": encoders})
+        named = {**{part: spec[part] for part in ("task", "model")}, "encoders": encoders}
+        return sorted(made | set(hub.local_folders(named)))
 
     def networks(self, w: Any) -> list[str]:
         """Exported networks that a run decodes with; one from the hub is named in its embedding files."""
@@ -347,7 +411,8 @@ class Flow:
         baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]], split=w.split)
         file = f"predictions/{w.split}.h5"
         predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
-        read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline), "sources": self.sources(baseline)}
+        read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline), "sources": self.sources(baseline),
+                "prompts": self.prompts(baseline)}  # fmt: skip
         return {"predictions": predictions, "stores": self.stores(baseline), **read}
 
     def comparisons(self) -> list[str]:
@@ -372,7 +437,9 @@ class Flow:
 
     def config_text(self) -> str:
         """What is active, in full, for the provenance sections; how the work was done is not part of it."""
-        shown = {key: self.plan[key] for key in ("data", "frame_sets", "encoders", "experiments", "comparisons")}
+        shown = {
+            key: self.plan[key] for key in ("data", "frame_sets", "encoders", "prompts", "experiments", "comparisons")
+        }
         return canonical({"config": _without_code(shown)})
 
     def frame_stores(self, w: Any) -> list[str]:

@@ -4,4 +4,4 @@ from framecast.encoders.export import export
 from framecast.jobs import folder_of, job
 
 with job(snakemake):
-    export(folder_of(snakemake.input), Path(snakemake.output[0]))
+    export(folder_of(snakemake.input), Path(snakemake.output[0]), {})

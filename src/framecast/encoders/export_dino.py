@@ -52,11 +52,11 @@ def _write(core: nn.Module, record: dict[str, Any], folder: Path) -> None:
     network.config.architectures = [type(network).__name__]
     config = json.loads(network.config.to_json_string(use_diff=False))
     write_json(folder / hub.CONFIG, {**config, hub.POOL: core.pool})
-    write_json(folder / hub.PIXELS, _pixels(core, record["facts"]["size"]))
+    write_json(folder / hub.PIXELS, pixels(core, record["facts"]["size"]))
     (folder / "README.md").write_text(card(record), encoding="utf-8")
 
 
-def _pixels(core: Any, size: int) -> dict[str, Any]:
+def pixels(core: Any, size: int) -> dict[str, Any]:
     """preprocessor_config.json: squash to the view, scale to [0, 1], normalise."""
     return {
         "image_processor_type": "BitImageProcessor",

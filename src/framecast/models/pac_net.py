@@ -128,7 +128,7 @@ def _resnet(config: Config) -> tuple[Any, tuple[list[float], list[float]]]:
             depths=[1] * len(sizes), layer_type="basic",
         )  # fmt: skip
         return ResNetModel(small), ([127.5] * 3, [64.0] * 3)
-    path = hub.folder(config.frame_encoder.hub, config.frame_encoder.revision)
+    path = hub.folder(str(config.frame_encoder.hub), config.frame_encoder.revision)
     hub.describe(path, ("resnet",))
     return hub.load(ResNetModel, path).requires_grad_(True), hub.pixel_statistics(path)
 
@@ -159,7 +159,7 @@ def _clip(config: Config, vocabulary: int, length: int) -> Any:
             pad_token_id=1,
         )  # fmt: skip
         return CLIPTextModel(small)
-    path = hub.folder(config.text_encoder.hub, config.text_encoder.revision)
+    path = hub.folder(str(config.text_encoder.hub), config.text_encoder.revision)
     hub.describe(path, ("clip_text_model", "clip"))
     network = hub.load(CLIPTextModel, path, beside=("vision_model.",)).requires_grad_(True)
     known, positions = network.config.vocab_size, network.config.max_position_embeddings

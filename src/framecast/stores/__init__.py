@@ -28,6 +28,8 @@ class Stores:
     """Experiment → split → predictions that this run reads as its data."""
     networks: dict[str, str] = field(default_factory=dict)
     """Encoder → folder, or name on the hub, of its network, for tasks that decode."""
+    prompts: dict[str, Path] = field(default_factory=dict)
+    """Entry of the config's `prompts` → file (`stores.prompts`)."""
 
     def split(self, name: str) -> pd.DataFrame:
         """The samples of one split, in order of video id."""
