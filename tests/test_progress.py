@@ -427,6 +427,11 @@ def test_heads_must_divide_widths():
         pac_net.Config(text_width=30)
 
 
+def test_motion_is_not_for_encoders_of_the_hub():
+    with pytest.raises(ValidationError, match=r"microsoft/resnet-50 takes frames alone: set motion: false"):
+        pac_net.Config(motion=True, frame_encoder={"hub": "microsoft/resnet-50", "revision": "0"})
+
+
 def test_baselines_by_hand():
     targets, elapsed, lengths = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([2, 2, 6]), torch.tensor([8, 12])
     shape, nothing = {"frames": 2, "vocabulary": 3, "length": 5, "longest": 12}, torch.zeros(4)
@@ -526,10 +531,10 @@ def test_labels_are_part_of_a_runs_identity_where_they_are_read(stores):
 
 def test_labels_reach_the_jobs_of_runs_that_read_them(tmp_path):
     made = plan.resolve(parse(Config, {**DEFAULT, "run": {"comparisons": ["progress", "masks"]}}))
-    flow = Flow(made, {"world": {0: "a", 2: "b"}, "objects": {1: "c"}}, tmp_path)
+    flow = Flow(made, {"world": {}, "progress_world": {0: "a", 2: "b"}, "objects": {1: "c"}}, tmp_path)
     asked = SimpleNamespace(experiment="pac_net", seed=0, split="test")
-    folders = [str(tmp_path / "data" / "world" / "videos" / f"bucket_{bucket}") for bucket in (0, 2)]
-    assert flow.frame_labels(asked) == flow.labels(SimpleNamespace(data="world")) == folders
+    folders = [str(tmp_path / "data" / "progress_world" / "videos" / f"bucket_{bucket}") for bucket in (0, 2)]
+    assert flow.frame_labels(asked) == flow.labels(SimpleNamespace(data="progress_world")) == folders
     assert flow.masks(asked) == [] == flow.frame_labels(SimpleNamespace(experiment="simvp"))
 
 
