@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -116,6 +117,20 @@ def test_training_moments_are_drawn_in_equal_parts_of_the_span_by_the_video():
     drawn = progress.moments(config, "a", 1000, training=True)
     assert [(moment - 100) // 20 for moment in drawn] == list(range(40))  # 0.1 to 0.9 in 40 parts of 20 frames
     assert drawn == progress.moments(config, "a", 1000, training=True) != progress.moments(config, "b", 1000, True)
+
+
+def test_training_clips_are_moved_whole():
+    frames = torch.rand(40, 2, 3, 8, 6, generator=generator())
+    found = progress._moved(frames, 2, generator())
+    steps = set()
+    for before, after in zip(frames, found, strict=True):
+        middle, ways = after[..., 2:-2, 2:-2], itertools.product(range(-2, 3), repeat=2)
+        fits = [(y, x) for y, x in ways if torch.equal(middle, before[..., 2 - y : 6 - y, 2 - x : 4 - x])]
+        steps |= set(fits)
+        assert len(fits) == 1
+        if fits[0][0] == 2:
+            assert torch.equal(after[..., 0, :], after[..., 1, :]) and torch.equal(after[..., 1, :], after[..., 2, :])
+    assert len(steps) > 15
 
 
 def test_frames_shown_end_at_the_moment():
