@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -116,6 +117,20 @@ def test_training_moments_are_drawn_in_equal_parts_of_the_span_by_the_video():
     drawn = progress.moments(config, "a", 1000, training=True)
     assert [(moment - 100) // 20 for moment in drawn] == list(range(40))  # 0.1 to 0.9 in 40 parts of 20 frames
     assert drawn == progress.moments(config, "a", 1000, training=True) != progress.moments(config, "b", 1000, True)
+
+
+def test_training_clips_are_moved_whole():
+    frames = torch.rand(40, 2, 3, 8, 6, generator=generator())
+    found = progress._moved(frames, 2, generator())
+    steps = set()
+    for before, after in zip(frames, found, strict=True):
+        middle, ways = after[..., 2:-2, 2:-2], itertools.product(range(-2, 3), repeat=2)
+        fits = [(y, x) for y, x in ways if torch.equal(middle, before[..., 2 - y : 6 - y, 2 - x : 4 - x])]
+        steps |= set(fits)
+        assert len(fits) == 1
+        if fits[0][0] == 2:
+            assert torch.equal(after[..., 0, :], after[..., 1, :]) and torch.equal(after[..., 1, :], after[..., 2, :])
+    assert len(steps) > 15
 
 
 def test_frames_shown_end_at_the_moment():
@@ -427,6 +442,11 @@ def test_heads_must_divide_widths():
         pac_net.Config(text_width=30)
 
 
+def test_motion_is_not_for_encoders_of_the_hub():
+    with pytest.raises(ValidationError, match=r"microsoft/resnet-50 takes frames alone: set motion: false"):
+        pac_net.Config(motion=True, frame_encoder={"hub": "microsoft/resnet-50", "revision": "0"})
+
+
 def test_baselines_by_hand():
     targets, elapsed, lengths = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([2, 2, 6]), torch.tensor([8, 12])
     shape, nothing = {"frames": 2, "vocabulary": 3, "length": 5, "longest": 12}, torch.zeros(4)
@@ -526,10 +546,10 @@ def test_labels_are_part_of_a_runs_identity_where_they_are_read(stores):
 
 def test_labels_reach_the_jobs_of_runs_that_read_them(tmp_path):
     made = plan.resolve(parse(Config, {**DEFAULT, "run": {"comparisons": ["progress", "masks"]}}))
-    flow = Flow(made, {"world": {0: "a", 2: "b"}, "objects": {1: "c"}}, tmp_path)
+    flow = Flow(made, {"world": {}, "progress_world": {0: "a", 2: "b"}, "objects": {1: "c"}}, tmp_path)
     asked = SimpleNamespace(experiment="pac_net", seed=0, split="test")
-    folders = [str(tmp_path / "data" / "world" / "videos" / f"bucket_{bucket}") for bucket in (0, 2)]
-    assert flow.frame_labels(asked) == flow.labels(SimpleNamespace(data="world")) == folders
+    folders = [str(tmp_path / "data" / "progress_world" / "videos" / f"bucket_{bucket}") for bucket in (0, 2)]
+    assert flow.frame_labels(asked) == flow.labels(SimpleNamespace(data="progress_world")) == folders
     assert flow.masks(asked) == [] == flow.frame_labels(SimpleNamespace(experiment="simvp"))
 
 

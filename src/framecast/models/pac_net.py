@@ -6,7 +6,10 @@ the frames look at the words by cross-attention. The answer is one number (Smoot
 al. 2021, arXiv 2103.00020.
 
 Departures: the ResNet's last map is averaged over a coarse grid of cells, not over the whole frame, because place often
-is progress (`grid: 1` is the published average); the head starts at the constant that fits the training targets.
+is progress (`grid: 1` is the published average); the head starts at the constant that fits the training targets. What
+makes up for the pre-training that a small ResNet lacks, off by default: `motion` (differences of frames beside them),
+`places` (spatial softmax, Levine et al. 2015, arXiv 1504.00702) and `every_frame` (every beginning of a clip is learnt
+from, not the whole one alone; the Transformer over time is then causal).
 
 Parameter prefixes seen by a budget: `core.frames.` (ResNet), `core.text.` (text encoder), `core.time.`,
 `core.fusion.`, `core.head.`, `core.index.`.
@@ -70,7 +73,12 @@ class Config(Closed):
     """Share of the loss that is that of the earlier frames of a clip, each from the frames up to it."""
 
     @model_validator(mode="after")
-    def _divides(self) -> Config:
+    def _fits(self) -> Config:
+        if self.motion and self.frame_encoder is not None:
+            raise ValueError(
+                f"motion is for the small ResNet, because {self.frame_encoder.hub} takes frames alone: set motion: "
+                "false, or frame_encoder: null"
+            )
         for name, value in (("width", self.width), ("text_width", self.text_width)):
             if value % self.heads:
                 raise ValueError(f"heads is {self.heads}, which does not divide {name} {value}")

@@ -68,6 +68,8 @@ class Config(Closed):
     """Most tokens of a text, start and end included; what is longer is cut and counted. CLIP's is 77."""
     brightness: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Training clips are made up to this much brighter or darker."""
+    shift: Annotated[int, Field(ge=0)] = 0
+    """Training clips are moved by up to this many pixels up or down and to a side; their edge is repeated."""
 
     @model_validator(mode="after")
     def _rises(self) -> Config:
@@ -338,10 +340,24 @@ def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, pr
     frames, target = _pixels(batch["frames"]), batch["target"]
     draws = torch.rand(len(frames), 1, 1, 1, 1, generator=generator, device=frames.device)
     frames = (frames * (1 + module.config["brightness"] * (2 * draws - 1))).clamp(max=1)
+    if module.config["shift"]:
+        frames = _moved(frames, module.config["shift"], generator)
     seen = frames, batch["tokens"], batch["kept"], batch["elapsed"]
     if hasattr(module.core, "loss"):
         return module.core.loss(*seen, target)
     return {"loss": (module.core(*seen) - target[:, -1]).square().mean()}
+
+
+def _moved(frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Clips [B, T, 3, H, W], each moved by its own whole number of pixels, the same for all its frames."""
+    steps = torch.randint(-most, most + 1, (2, len(frames)), generator=generator, device=frames.device)
+    rows, columns = (
+        (torch.arange(side, device=frames.device) - step[:, None]).clamp(0, side - 1)  # [B, side]
+        for side, step in zip(frames.shape[-2:], steps, strict=True)
+    )
+    clip = torch.arange(len(frames), device=frames.device)[:, None, None]
+    picked = frames[clip, :, :, rows[:, :, None], columns[:, None, :]]  # [B, H, W, T, 3]
+    return picked.movedim((1, 2), (3, 4))
 
 
 @torch.no_grad()
