@@ -46,6 +46,12 @@ def load_model(name: str) -> ModuleType:
     return load("models", name)
 
 
+def facts(model: dict[str, Any]) -> dict[str, Any]:
+    """What a model's own `facts` finds in the files it starts from, for its `build`; {} where it has none."""
+    module = load_model(model["name"])
+    return module.facts(_keys(module, model)) if hasattr(module, "facts") else {}
+
+
 def core(model: dict[str, Any]) -> Callable[..., nn.Module]:
     """The function that a task's `build` calls with shapes: `framecast.models.<name>.build` with its config bound.
 
@@ -53,10 +59,15 @@ def core(model: dict[str, Any]) -> Callable[..., nn.Module]:
         ConfigError: unknown model, or keys that its `Config` refuses.
     """
     module = load_model(model["name"])
-    keys = {key: value for key, value in model.items() if key != "name"}
-    config = parse(module.Config, keys, f"models.{model['name']}")
+    config = _keys(module, model)
 
     def build(**shape: Any) -> nn.Module:
         return module.build(config, **shape)
 
     return build
+
+
+def _keys(module: ModuleType, model: dict[str, Any]) -> Any:
+    """A model's own keys as its `Config`."""
+    keys = {key: value for key, value in model.items() if key != "name"}
+    return parse(module.Config, keys, f"models.{model['name']}")

@@ -22,8 +22,16 @@ from framecast.validation import ConfigError, known, nearest, parse
 
 # What a stage calls of the task and of the model, beside its own function.
 STAGE_CODE: dict[str, tuple[list[str], list[str], list[str]]] = {
-    "train": (["training:train"], ["dataset", "facts", "build", "fit", "loss", "monitor", "summarise"], ["build"]),
-    "tune": (["training:tune"], ["dataset", "facts", "build", "fit", "loss", "monitor", "summarise"], ["build"]),
+    "train": (
+        ["training:train"],
+        ["dataset", "facts", "build", "fit", "adopt", "loss", "monitor", "summarise"],
+        ["facts", "build"],
+    ),
+    "tune": (
+        ["training:tune"],
+        ["dataset", "facts", "build", "fit", "adopt", "loss", "monitor", "summarise"],
+        ["facts", "build"],
+    ),
     "predict": (["prediction:predict"], ["dataset", "build", "predict"], ["build"]),
     "score": (["prediction:score"], ["dataset", "score"], []),
     "submit": (["submission:write"], ["dataset", "submit"], []),
@@ -576,5 +584,5 @@ def _stage_code(stage: str, task: str, model: str) -> str:
     own, of_task, of_model = STAGE_CODE[stage]
     entries = [f"framecast.{entry}" for entry in own]
     entries += [f"framecast.tasks.{task}:{name}" for name in of_task if defines(f"framecast.tasks.{task}", name)]
-    entries += [f"framecast.models.{model}:{name}" for name in of_model]
+    entries += [f"framecast.models.{model}:{name}" for name in of_model if defines(f"framecast.models.{model}", name)]
     return fingerprint(entries)

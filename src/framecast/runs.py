@@ -50,7 +50,7 @@ class Run:
     """One experiment with one seed.
 
     Attributes: spec, the JSON that makes the weights; dataset, the task's training samples; facts, what the task says
-    about them; parent, the weights it starts from.
+    about them, and the model about a pretrained base; parent, the weights it starts from.
     """
 
     spec: dict[str, Any]
@@ -88,7 +88,10 @@ class Run:
             torch.manual_seed(derive(self.seed, "fit"))
             self.task.fit(network, self.dataset)
         if self.parent is not None:
-            weights.inherit(network, weights.load(self.parent), fresh, str(self.parent))
+            tensors = weights.load(self.parent)
+            if hasattr(self.task, "adopt"):
+                tensors = self.task.adopt(network, tensors)
+            weights.inherit(network, tensors, fresh, str(self.parent))
         return network
 
 
@@ -103,14 +106,15 @@ def open_run(spec: dict[str, Any], stores: Stores, parent: Path | None, settings
     task = components.load_task(spec["task"]["name"])
     dataset = task.dataset(spec["task"], stores, "train")
     budget, known = Budget.model_validate(spec["budget"]), Settings.model_validate(settings)
-    return Run(spec, budget, known, task, dataset, task.facts(spec["task"], dataset), stores, parent)
+    facts = {**task.facts(spec["task"], dataset), **components.facts(spec["model"])}
+    return Run(spec, budget, known, task, dataset, facts, stores, parent)
 
 
 def build(spec: dict[str, Any], facts: dict[str, Any]) -> nn.Module:
     """The task's network around the model, initialised by the seed alone.
 
     Args:
-        facts: What the task's `facts` returned; stored in run.json.
+        facts: What the task's and the model's `facts` returned; stored in run.json.
     """
     torch.manual_seed(derive(int(spec["seed"]), "initialise"))
     task = components.load_task(spec["task"]["name"])
