@@ -510,9 +510,10 @@ def error(folder):
 
 def test_it_sees_what_is_visible(stores, tmp_path):
     """The square's column and its direction, which the text names, are the progress; lengths and starts vary."""
-    task = {"target": "action"}
-    trained = run(tmp_path / "video", stores, steps=180, **task)
-    noise = run(tmp_path / "noise", stores, inference="noise", parent=trained, **task)
+    task = {"target": "action", "shift": 1}
+    keys = NET.model_copy(update={"motion": True, "places": True, "every_frame": 0.5})
+    trained = run(tmp_path / "video", stores, keys=keys, steps=180, **task)
+    noise = run(tmp_path / "noise", stores, keys=keys, inference="noise", parent=trained, **task)
     constant = run(tmp_path / "constant", stores, "constant_progress", constant_progress.Config(), **task)
     elapsed = run(tmp_path / "elapsed", stores, "elapsed_frames", elapsed_frames.Config(rule="average"), **task)
     assert error(trained) < 0.5 * error(elapsed) < 0.5 * error(constant), [error(trained), error(elapsed)]

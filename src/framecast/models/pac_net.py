@@ -286,7 +286,7 @@ class PacNet(nn.Module):
         if self.text is not None:
             x = self.fusion(x, self.text(tokens), kept)
         count = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None]
-        return self.head(torch.cat([x, x.cumsum(1) / count], dim=2)).float()
+        return self.head(torch.cat([x, x.float().cumsum(1) / count], dim=2)).float()
 
     def forward(self, frames: Tensor, tokens: Tensor, kept: Tensor, elapsed: Tensor) -> Tensor:
         return self.progress(self.output(frames, tokens, kept, elapsed)[:, -1])
