@@ -340,6 +340,7 @@ class Flow:
         return {
             "comparisons": self.comparisons(),
             "scores": self.scores(),
+            "facts": self.score_facts(),
             "runs": self.run_records("run.json"),
             "curves": self.run_records("curve.csv"),
             "index": self.data_files("index.parquet"),
