@@ -117,8 +117,8 @@ def test_optional_inputs() -> None:
 def test_inputs_of_the_report(sheets: list[str]) -> None:
     of = {name: f"results/data/own/{name}" for name in ("index.parquet", "rejected.csv", "splits.json")}
     names = {
-        "comparisons": ["c.json"], "scores": ["r/seed_0/scores/test.csv"], "runs": ["r/seed_0/run.json"], "probes": [],
-        "facts": ["r/seed_0/scores/test.json"],
+        "comparisons": ["c.json"], "scores": ["r/seed_0/scores/test.csv"], "facts": "r/seed_0/scores/test.json",
+        "runs": ["r/seed_0/run.json"], "probes": [],
         "index": [of["index.parquet"]], "rejected": [of["rejected.csv"]], "splits": [of["splits.json"]],
     }  # fmt: skip
     config = {"data": {"own": {"unit": "group"}}, "note": "é"}
@@ -126,6 +126,7 @@ def test_inputs_of_the_report(sheets: list[str]) -> None:
         Named(**names, **({"sheets": sheets} if sheets else {})), {"config": {"config": config}, "titles": {"r": "R"}}
     )
     assert made.runs == [Path("r/seed_0")] and made.units == {"own": "group"} and made.titles == {"r": "R"}
-    assert made.data["own"].rejected == Path(of["rejected.csv"]) and made.facts == [Path("r/seed_0/scores/test.json")]
+    assert made.facts == [Path("r/seed_0/scores/test.json")]
+    assert made.data["own"].rejected == Path(of["rejected.csv"])
     assert [gallery.caption for gallery in made.galleries] == ["Frames of own: small"] * len(sheets)
     assert json.loads(made.config) == config and "é" in made.config

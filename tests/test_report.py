@@ -58,6 +58,32 @@ def test_parts_of_the_samples_stand_beside_each_other(text):
     assert "Lifting | 2 | 0.7 | – |" in words and "Pushing | 10 | 0.1 | 0.25 |" in words
 
 
+def cautious(inputs: ReportInputs, folder: Path, experiment: str, caution: str) -> ReportInputs:
+    """The inputs with facts beside the scores, one experiment's with a caution."""
+    facts = []
+    for place, scores in enumerate(inputs.scores):
+        record = json.loads(scores.with_suffix(".json").read_text())
+        told = {"caution": caution} if record["provenance"]["spec"]["experiment"] == experiment else {}
+        facts.append(folder / f"{place}.json")
+        facts[-1].write_text(json.dumps(record | told))
+    return dataclasses.replace(inputs, facts=facts)
+
+
+def test_a_caution_stands_beside_its_experiment_in_words_and_elsewhere_as_a_mark(inputs, text, tmp_path):
+    assert "†" not in text
+    warned = cautious(inputs, tmp_path, "tmdn_gap1", "its prompts hold the true progress, <known> from the future.")
+    report.write(warned, tmp_path / "report.html")
+    found = (tmp_path / "report.html").read_text(encoding="utf-8")
+    sentence = "TMDN, +1 †: its prompts hold the true progress, &lt;known&gt; from the future."
+    cards = found.split("<article")[1:]
+    assert [sentence in card.partition("</article>")[0] for card in cards] == [True, True, False]
+    tables = found.partition('id="experiments"')[2]
+    assert tables.partition("</section>")[0].count(sentence) == 1  # in its group, not in that of the masks
+    assert "TMDN, +1 †</b> beats" in found and "GRU, +1 †" not in found
+    summary = Summary(warned)
+    assert summary.warnings(["gru_gap1"]) == [] and len(summary.warnings(["tmdn_gap1", "gru_gap1", "tmdn_gap1"])) == 1
+
+
 def test_no_significance_and_few_units_are_said_plainly(inputs, tmp_path):
     def change(entry):
         entry["tests"][0].update(significant=False, p_holm=0.4, n=6)

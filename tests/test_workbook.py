@@ -46,6 +46,23 @@ def test_sheets_are_headed_frozen_filtered_and_noted(book):
             assert all(sheet.column_dimensions[cell.column_letter].width >= 9 for cell in sheet[2])
 
 
+def test_a_caution_stands_in_the_remarks_and_in_the_summary(made, tmp_path):
+    facts = []
+    for place, scores in enumerate(made[0].scores):
+        record = json.loads(scores.with_suffix(".json").read_text())
+        told = {"caution": "knows the end."} if record["provenance"]["spec"]["experiment"] == "gru_gap1" else {}
+        facts.append(tmp_path / f"{place}.json")
+        facts[-1].write_text(json.dumps(record | told))
+    workbook.write(dataclasses.replace(made[0], facts=facts), tmp_path / "summary.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "summary.xlsx")
+    overview, levels = table(book["Overview"]), table(book["Summary"])
+    marked = (overview["treatment"] == "GRU, +1 †") | (overview["against"] == "GRU, +1 †")
+    said = overview["remark"].fillna("").str.endswith("GRU, +1 †: knows the end.")
+    assert marked.any() and (said == marked).all()
+    assert (levels["caution"].notna() == (levels["key"] == "gru_gap1")).all()
+    assert set(levels["caution"].dropna()) == {"knows the end."}
+
+
 def test_tests_sheet_holds_the_numbers_of_the_comparisons(made, book):
     found = table(book["Tests"])
     tests = [test for path in made[0].comparisons for test in json.loads(path.read_text())["tests"]]

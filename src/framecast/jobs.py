@@ -95,7 +95,7 @@ def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
     return ReportInputs(
         comparisons=[Path(path) for path in inputs.comparisons],
         scores=[Path(path) for path in inputs.scores],
-        facts=[Path(path) for path in inputs.facts],
+        facts=_paths(inputs.get("facts", [])),
         runs=[Path(path).parent for path in inputs.runs],
         data=data,
         probes=[Path(path) for path in inputs.probes],

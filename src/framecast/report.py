@@ -97,9 +97,9 @@ def _headline(summary: Summary, entry: Mapping[str, Any]) -> Html:
         lines = [_line(summary, entry, name, split, metric) for name in _ranked(entry, split, metric)]
         heading = f"{METRICS[metric].title} on {split}" if len(entry["splits"]) > 1 else METRICS[metric].title
         blocks += [tag("h4", heading), tag("ul", lines, class_="verdicts"), _nothing(summary, entry, split, metric)]
-    return tag(
-        "article", _entry_title(summary, entry), _few(summary, entry), blocks, _matrix(summary, entry), class_="card"
-    )
+    warned = background.cautions(summary, [entry["baseline"], *entry["treatments"]])
+    top = _entry_title(summary, entry), _few(summary, entry), warned
+    return tag("article", *top, blocks, _matrix(summary, entry), class_="card")
 
 
 def _entry_title(summary: Summary, entry: Mapping[str, Any]) -> Html:
@@ -267,7 +267,8 @@ def _comparisons(summary: Summary) -> Html:
 
 
 def _comparison(summary: Summary, entry: Mapping[str, Any]) -> Html:
-    parts: list[Html | None] = [_entry_title(summary, entry)]
+    warned = background.cautions(summary, [entry["baseline"], *entry["treatments"]])
+    parts: list[Html | None] = [_entry_title(summary, entry), warned]
     for place, metric in enumerate(entry["metrics"]):
         drawn = join(_figures(summary, entry, split, metric) for split in entry["splits"])
         parts.append(drawn if place == 0 else details(f"Figures: {METRICS[metric].title}", drawn) if drawn else None)

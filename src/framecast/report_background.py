@@ -36,7 +36,7 @@ def experiments(summary: Summary) -> Html:
 def _group(summary: Summary, group: Group) -> Html:
     """Everything scored on the same samples, in one table, with the trivial baselines in it."""
     pairs = summary.splits_and_metrics(group)
-    parts = [tag("h3", group.title), _counts(summary, group, pairs)]
+    parts = [tag("h3", group.title), _counts(summary, group, pairs), cautions(summary, group.experiments)]
     for split in dict.fromkeys(split for split, _ in pairs):
         metrics = [metric for one, metric in pairs if one == split]
         parts.append(_levels_table(summary, group, split, metrics))
@@ -46,6 +46,11 @@ def _group(summary: Summary, group: Group) -> Html:
             parts.append(details(f"Distributions over single samples, {split}", tag("div", drawn, class_="pair")))
     parts += [_breakdown(summary, group, one) for one in summary.breakdowns_of(group)]
     return join(parts)
+
+
+def cautions(summary: Summary, experiments: Sequence[str]) -> Html:
+    """What is to be known of the marked ones among some experiments."""
+    return join(tag("p", text, class_="note") for text in summary.warnings(experiments))
 
 
 def _counts(summary: Summary, group: Group, pairs: Sequence[tuple[str, str]]) -> Html:

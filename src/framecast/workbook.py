@@ -35,7 +35,7 @@ from openpyxl.worksheet.properties import PageSetupProperties
 
 from framecast.files import read_json, replacing
 from framecast.metrics import METRICS
-from framecast.summary import ReportInputs, Summary, by_how_much, flat, in_unit, outcome, seeds_text
+from framecast.summary import CAUTION, ReportInputs, Summary, by_how_much, flat, in_unit, outcome, seeds_text
 
 SHEET_ROWS = 1_048_576  # Excel's own limit
 SAMPLE_ROWS = 100_000  # more make a file that opens in minutes; the rest stands in the score files
@@ -120,12 +120,10 @@ def _overview(summary: Summary) -> Sheet:
         for one in entry["tests"] + entry["intervals"] + entry["refusals"]:
             names = [entry["title"], summary.title(one["treatment"]), summary.title(one["baseline"])]
             start = [*names, one["split"], METRICS[one["metric"]].title]
+            remark = "; ".join([*_remarks(one), *summary.warnings([one["treatment"], one["baseline"]])]) or None
             if "reason" in one:
-                rows.append([*start, VERDICTS["refused"], None, None, None, None, None, one["reason"]])
+                rows.append([*start, VERDICTS["refused"], None, None, None, None, None, remark])
                 continue
-            remark = None if one["kind"] == "paired t" else "bootstrap interval over units, no test"
-            if remark is None and one["significant"] != one["wilcoxon_significant"]:
-                remark = "Wilcoxon’s test disagrees"
             rows.append([*start, VERDICTS[outcome(one)], by_how_much(one), one["n"], one.get("p_holm"),
                          one.get("wilcoxon_p_holm"), seeds_text([one]), remark])  # fmt: skip
     note = (
@@ -136,6 +134,15 @@ def _overview(summary: Summary) -> Sheet:
     return Sheet("Overview", note, [Column(*item) for item in kinds.items()], rows, verdict=5)
 
 
+def _remarks(one: Mapping[str, Any]) -> list[str]:
+    """What a verdict does not say: of a test, an interval or a refusal."""
+    if "reason" in one:
+        return [one["reason"]]
+    if one["kind"] != "paired t":
+        return ["bootstrap interval over units, no test"]
+    return ["Wilcoxon’s test disagrees"] if one["significant"] != one["wilcoxon_significant"] else []
+
+
 def _levels(summary: Summary) -> Sheet:
     columns = [
         Column(name) for name in ("experiment", "key", "task and data", "split", "metric", "unit", "better", "reducer")
@@ -144,7 +151,7 @@ def _levels(summary: Summary) -> Sheet:
                 Column("sd over units", "number"), Column("sd between seeds", "number"), Column("n (units)", "integer"),
                 Column("samples", "integer"), Column("seeds", "integer"), Column("skill", "share"),
                 Column("skill over"),
-                Column("nothing to train")]  # fmt: skip
+                Column("nothing to train"), Column("caution")]  # fmt: skip
     rows = []
     for group in summary.groups:
         for split, metric in summary.splits_and_metrics(group):
@@ -157,12 +164,13 @@ def _levels(summary: Summary) -> Sheet:
                     summary.title(name), name, group.title, split, kind.title, kind.unit, kind.better, kind.reducer,
                     one["value"], one["low"], one["high"], one["sd_units"], one["sd_seeds"], one["n"], one["samples"],
                     len(one["seeds"]), skill[0] if skill else None, summary.title(skill[1]) if skill else None,
-                    "yes" if name in summary.trivial else "no",
+                    "yes" if name in summary.trivial else "no", summary.cautions.get(name),
                 ])  # fmt: skip
     note = (
         "Rows are averaged within a unit (over samples and seeds), then reduced over units; medians over all rows; "
         "corpus figures from the counts of all samples together, with a bootstrap interval over units. "
-        "Skill = 1 - error / error of the trivial baseline named beside it; above zero beats it."
+        "Skill = 1 - error / error of the trivial baseline named beside it; above zero beats it. "
+        f"{CAUTION} behind a name, here and on all sheets: see the column caution."
     )
     return Sheet("Summary", note, columns, rows, signed=[16])
 
