@@ -59,13 +59,13 @@ def run(stores, tmp_path):  # noqa: F811
 
 def test_the_tokenizer_follows_from_the_texts_alone():
     merges = bpe.learn([*TEXTS, *TEXTS], 600)
-    assert merges == bpe.learn(TEXTS[::-1], 600) and len(merges) > 20
+    assert merges == bpe.learn(TEXTS[::-1], 600) and len(merges) == 20
     names = bpe.vocabulary(merges)
     assert names[:2] == ["<|startoftext|>", "<|endoftext|>"] and len(names) == len(set(names)) <= 600
     pieces = bpe.Pieces(merges, 77)
     assert pieces("Pushing  a blue CUBE") == [
         0,
-        *(names.index(f"{word}</w>") for word in "pushing a blue cube".split()),
+        *(names.index(f"{word}</w>") for word in ("pushing", "a", "blue", "cube")),
         1,
     ]
     strange = pieces("Zürich 漢字 99%!")

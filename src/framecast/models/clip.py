@@ -55,7 +55,8 @@ class Clip(nn.Module):
         text = {
             "vocab_size": vocabulary, "max_position_embeddings": length, "hidden_size": config.text_width,
             "intermediate_size": 4 * config.text_width, "num_hidden_layers": config.text_layers,
-            "num_attention_heads": config.heads, "projection_dim": config.projection, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
+            "num_attention_heads": config.heads, "projection_dim": config.projection,
+            "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
         }  # fmt: skip
         vision = {
             "image_size": size, "patch_size": config.patch, "hidden_size": config.width,
