@@ -42,6 +42,10 @@ SHAPES: dict[tuple[str, ...], tuple[dict[str, int], Callable[[Any], Tensor], Cal
         {"frames": 3, "length": 7, "longest": 9, "vocabulary": 11}, lambda network: network(*CLIPS),
         lambda network: (2,),
     ),
+    ("length", "size", "vocabulary"): (
+        {"length": 7, "size": 32, "vocabulary": 11}, lambda network: torch.stack(network(FRAMES, CLIPS[1])),
+        lambda network: (2, 2, 64),
+    ),
 }  # fmt: skip
 EMBEDDINGS = torch.randn(3, 8, 6, generator=torch.Generator().manual_seed(0))
 FRAMES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -70,6 +70,12 @@ METRICS: dict[str, Metric] = {
         "Absolute error", "percentage points", "lower", "mean",
         "Distance between predicted and true progress of the action, both in percent.",
     ),
+    "recall_1": Metric(
+        "Recall at 1", "", "higher", "mean",
+        "Share of videos whose own text is nearest among the distinct texts of the split, by cosine; where k texts are "
+        "equally near, each counts 1/k.",
+        gallery=True,
+    ),
     "psnr": Metric(
         "PSNR", "dB", "higher", "mean",
         "Peak signal-to-noise ratio of a picture, 10·log10(range² / squared error), the squared error averaged over "
@@ -142,6 +148,21 @@ def abs_error(prediction: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"abs_error: prediction {a.shape} and truth {b.shape} must have one shape, [B]")
     return 100 * np.abs(a - b)
+
+
+def recall_1(similarity: ArrayLike, own: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Whether each query's own gallery entry is the most similar; [B, N] and places [B] → [B] in [0, 1].
+
+    Where k entries share the first place (within 1e-6), the own one among them counts 1/k: what guessing among them
+    would hit.
+    """
+    table = np.asarray(similarity, np.float64)
+    if table.ndim != 2 or table.shape[0] != len(own) or not np.isfinite(table).all():
+        raise ValueError(
+            f"recall_1: similarity {table.shape} must be finite, with one row for each of {len(own)} places"
+        )
+    first = table >= table.max(axis=1, keepdims=True) - 1e-6
+    return first[np.arange(len(own)), own] / first.sum(axis=1)
 
 
 def psnr(prediction: ArrayLike, truth: ArrayLike, data_range: float) -> NDArray[np.float64]:
