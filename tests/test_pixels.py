@@ -292,8 +292,9 @@ def test_a_text_to_image_base_gets_zero_channels_and_keeps_its_bias(stores, base
     plain = pipeline_export.load(base[1], given=False).unet(noisy, steps, text).sample
     for other in (source, 100 * source, torch.zeros_like(source)):
         torch.testing.assert_close(net.core(noisy, steps, text, other), plain, rtol=0, atol=1e-6)
-    own, bases = net.core.scheduler, diffusers_folders.scheduler(base[1])
-    assert own == bases and bases["prediction_type"] == "epsilon" and bases["set_alpha_to_one"] is False
+    scheduler = read_json(base[1] / "scheduler" / "scheduler_config.json")
+    assert net.core.scheduler == scheduler == prediction.load_run(base[0])[1].core.scheduler
+    assert scheduler["prediction_type"] == "epsilon" and scheduler["set_alpha_to_one"] is False
 
 
 def test_a_text_to_image_run_of_ours_serves_as_init(stores, base, tmp_path):

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from framecast import sampler
+from framecast import diffusers_folders, sampler
+from framecast.files import write_json
 from framecast.prediction import load_run
 
 
@@ -43,6 +44,8 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
         requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(folder, safe_serialization=True)
+    # diffusers writes this sampler's own defaults into the file too, and another sampler would then take them over.
+    write_json(folder / "scheduler" / diffusers_folders.SCHEDULER, core.scheduler)
     _check(core, folder)
 
 
