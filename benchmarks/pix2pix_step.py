@@ -7,8 +7,8 @@ Cached: what `framecast.training` does for a step: reading latents and texts, po
 noise, loss, gradient clipping, AdamW. Bare: forward, backward and AdamW of the same UNet on random tensors in memory,
 no clipping. Frozen networks inside: reading frames, encoding both and the texts, then the cached step's work. All
 weights are random, which decides nothing about speed. Steps alternate one by one, so that whatever else the machine
-does meets all. `sd15` has the networks of Stable Diffusion 1.5 and 256-pixel frames in bf16, for a GPU. Bar: cached ≤ 1.05
-of bare.
+does meets all. `sd15` has the networks of Stable Diffusion 1.5 and 256-pixel frames in bf16, for a GPU. Bar: cached ≤
+1.05 of bare.
 """
 
 from __future__ import annotations
