@@ -20,10 +20,15 @@ torch.set_num_threads(1)
 NAMES = sorted(module.name for module in pkgutil.iter_modules(framecast.models.__path__))
 # Shape keywords of `build` → small values, what the network is called with, and the shape that comes out. A new track
 # adds one line, a new model of a known track none.
-SHAPES: dict[tuple[str, ...], tuple[dict[str, int], Callable[[Any], Tensor], Callable[[Any], tuple[int, ...]]]] = {
+SHAPES: dict[tuple[str, ...], tuple[dict[str, Any], Callable[[Any], Tensor], Callable[[Any], tuple[int, ...]]]] = {
     ("gap", "history", "width"): (
         {"width": 6, "history": 8, "gap": 2}, lambda network: network(EMBEDDINGS), lambda network: (3, 8, 6),
     ),
+    ("base", "given", "latent", "size", "width"): (
+        {"latent": 4, "given": True, "size": (8, 12), "width": 6, "base": None}, lambda network: network(*NOISY),
+        lambda network: (2, 4, 8, 12),
+    ),
+    ("shape",): ({}, lambda network: network.answer(*ANSWERED), lambda network: (2, 4, 8, 3)),
     ("grid", "size"): (
         {"size": 32, "grid": 4}, lambda network: network.encode(FRAMES), lambda network: (2, network.width),
     ),
@@ -55,6 +60,15 @@ CLIPS = (
     torch.tensor([[0, 5, 6, 1], [0, 7, 1, 1]]), torch.tensor([[True] * 4, [True] * 3 + [False]]),
     torch.tensor([4.0, 8.0]),
 )  # fmt: skip
+NOISY = (
+    torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 900]),
+    torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(1)),
+    torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(2)),
+)  # fmt: skip
+ANSWERED = (
+    torch.randint(256, (2, 4, 8, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
+    torch.randn(2, 4, 8, 3, generator=torch.Generator().manual_seed(1)),
+)
 # Small values for keys without a default; everything else stands as the module has it.
 REQUIRED = {"cell": "gru"}
 # Models whose network needs a package that is no dependency of ours; without it, skipped with the reason.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from framecast import diffusers_folders, hub, pipeline_export, prediction, runs, sampler, training, weights
+from framecast import cli, diffusers_folders, hub, pipeline_export, prediction, runs, sampler, training, weights
+from framecast.apply import edit
 from framecast.config import Budget, Closed, Pretrained, Settings
 from framecast.encoders import clip_text, vae
 from framecast.files import read_json, write_json
@@ -21,7 +23,7 @@ from framecast.seeding import torch_generator
 from framecast.stores import Stores, predictions, prompts
 from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
-from framecast.tasks import _pairs, pixels
+from framecast.tasks import _pairs, pixels, progress
 from framecast.validation import ConfigError
 
 torch.set_num_threads(1)
@@ -104,22 +106,22 @@ def stores(folders, tmp_path_factory):
         writer.finish({})
         latents.finish("identity", {**ENCODER, "shape": [8, 8, 8]}, {})
     text = clip_text.load(str(folders / "text"), None)
-    for name, progress in (("plain", "none"), ("index", "index")):
-        write_prompts(root / f"{name}.h5", table, text, progress)
+    for name, kind in (("plain", "none"), ("index", "index")):
+        write_prompts(root / f"{name}.h5", table, text, kind)
     return Stores(
         root / "samples.parquet", {"native": [root / "frames"]}, {"latents": [root / "latents.h5"]},
         prompts={"plain": root / "plain.h5", "index": root / "index.h5"}, networks={"latents": str(folders / "vae")},
     )  # fmt: skip
 
 
-def write_prompts(path, table, text, progress):
+def write_prompts(path, table, text, kind):
     texts = ["", "moving red", "dropping blue", "moving blue"]
     own = {(name, frame): 1 + place % 2 for place, name in enumerate(table["video_id"]) for frame in AT}
     others = {key: 3 - row for key, row in own.items() if not key[0].startswith("train")}
     places = {"own": own, "shuffled_text": others}
-    if progress != "none":
+    if kind != "none":
         places["shuffled_progress"] = dict.fromkeys(others, 3)
-    prompts.write(path, texts, [text.encode(texts).numpy()], places, prompts={"progress": progress})
+    prompts.write(path, texts, [text.encode(texts).numpy()], places, prompts={"progress": kind})
 
 
 def network(dataset, config=TASK, keys=NET, model=instruct_pix2pix, seed=0):
@@ -292,8 +294,9 @@ def test_a_text_to_image_base_gets_zero_channels_and_keeps_its_bias(stores, base
     plain = pipeline_export.load(base[1], given=False).unet(noisy, steps, text).sample
     for other in (source, 100 * source, torch.zeros_like(source)):
         torch.testing.assert_close(net.core(noisy, steps, text, other), plain, rtol=0, atol=1e-6)
-    own, bases = net.core.scheduler, diffusers_folders.scheduler(base[1])
-    assert own == bases and bases["prediction_type"] == "epsilon" and bases["set_alpha_to_one"] is False
+    scheduler = read_json(base[1] / "scheduler" / "scheduler_config.json")
+    assert net.core.scheduler == scheduler == prediction.load_run(base[0])[1].core.scheduler
+    assert scheduler["prediction_type"] == "epsilon" and scheduler["set_alpha_to_one"] is False
 
 
 def test_a_text_to_image_run_of_ours_serves_as_init(stores, base, tmp_path):
@@ -317,8 +320,6 @@ def test_a_base_with_channels_for_the_source_is_used_as_it_is(stores, trained, f
 
 
 def test_a_run_from_a_base_predicts_without_it(stores, base, tmp_path):
-    import shutil
-
     shutil.copytree(base[1], tmp_path / "base")
     run = train(stores, tmp_path / "run", spec_of(model=folder_config(tmp_path / "base"), steps=2))
     shutil.rmtree(tmp_path / "base")
@@ -693,3 +694,106 @@ def test_export_refuses_what_is_no_pipeline(stores, trained, folders, tmp_path):
 def test_every_key_is_described():
     for model in (pixels.Config, pixels.Inference, instruct_pix2pix.Config):
         assert issubclass(model, Closed) and all(field.description for field in model.model_fields.values())
+
+
+# --- one picture from the command line -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(lively_run, folders, tmp_path_factory):
+    """results/runs/test/seed_0 and its results/exports/test."""
+    root = tmp_path_factory.mktemp("results")
+    shutil.copytree(lively_run, root / "runs" / "test" / "seed_0")
+    (root / "exports").mkdir()
+    export(lively_run, root / "exports" / "test", folders)
+    return root
+
+
+def picture_file(path, size=(SIDE, SIDE)):
+    Image.fromarray(clip(9)[GIVEN]).resize(size).save(path)
+    return path
+
+
+def test_edit_draws_the_pipelines_picture(published, tmp_path, capsys):
+    image, out = picture_file(tmp_path / "frame.png"), tmp_path / "made" / "later.png"
+    run = str(published / "runs" / "test" / "seed_0")
+    keys = ["--image", str(image), "--steps", "3", "--seed", "5", "--device", "cpu", "--out", str(out)]
+    assert cli.main(["edit", "--run", run, "--text", "moving", "--progress", "60", *keys]) == 0
+    words = "Generate a future frame of this action: moving. And 60% of the action has been completed."
+    assert capsys.readouterr().out == f"{out}: {words}\n"
+    pipeline = pipeline_export.load(published / "exports" / "test", given=True)
+    made = torch.Generator().manual_seed(5)
+    how = {"image": Image.open(image), "num_inference_steps": 3, "guidance_scale": 7.5, "image_guidance_scale": 1.5}
+    expected = np.asarray(pipeline(words, generator=made, **how).images[0])
+    assert np.array_equal(np.asarray(Image.open(out)), expected)
+    beside = np.asarray(Image.open(out.with_name("later_comparison.png")))
+    assert np.array_equal(beside[:, :SIDE], clip(9)[GIVEN]) and np.array_equal(beside[:, -SIDE:], expected)
+
+
+def test_edit_takes_other_pipelines_sizes_and_videos(published, stores, tmp_path):
+    folder = str(published / "exports" / "test")
+    image, out = picture_file(tmp_path / "wide.png", (27, 18)), tmp_path / "later.png"
+    words = ["--prompt", "red", "--steps", "1", "--device", "cpu", "--out", str(out)]
+    assert cli.main(["edit", "--pipeline", folder, "--image", str(image), *words]) == 0
+    assert np.asarray(Image.open(out)).shape == (18, 26, 3)  # multiples of two
+    pictures = tmp_path / "video"
+    pictures.mkdir()
+    for number, frame in enumerate(clip(9)):
+        Image.fromarray(frame).save(pictures / f"image_{number}.png")
+    run = ["--run", str(published / "runs" / "test" / "seed_0"), "--video", str(pictures)]
+    assert cli.main(["edit", *run, "--frame", "2", *words]) == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "later_comparison.png"))[:, :SIDE], clip(9)[2])
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (["--pipeline", "{folder}", "--image", "{text}", "--text", "a"], "is no picture; give a png or jpeg file"),
+        (["--pipeline", "{folder}", "--image", "{image}", "--prompt", "a", "--progress", "3"], "belong to --text"),
+        (["--pipeline", "{folder}", "--image", "{image}", "--text", "a", "--estimate", "x"], "the frames of a --video"),
+        (["--pipeline", "{folder}/vae", "--image", "{image}", "--text", "a"], "has no model_index.json"),
+        (["--pipeline", "no/where", "--image", "{image}", "--text", "a"], "needs `revision`"),
+        (["--run", "nowhere", "--image", "{image}", "--text", "a"], "has no run.json; give a finished run"),
+        (["--run", "{run}", "--image", "{image}", "--text", "a", "--steps", "0"], "--steps 0"),
+        (["--run", "{run}", "--video", "{video}", "--frame", "99", "--text", "a"], "frames 99 to 99 are needed"),
+    ],
+)
+def test_edit_says_what_is_wrong(published, tmp_path, capsys, keys, message):
+    (tmp_path / "video").mkdir()
+    places = {
+        "folder": published / "exports" / "test", "image": picture_file(tmp_path / "video" / "image_0.png"),
+        "run": published / "runs" / "test" / "seed_0", "text": published / "runs" / "test" / "seed_0" / "run.json",
+        "video": tmp_path / "video",
+    }  # fmt: skip
+    words = [key.format(**places) for key in keys]
+    assert cli.main(["edit", *words, "--device", "cpu", "--out", str(tmp_path / "later.png")]) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / "later.png").exists()
+
+
+def test_edit_names_the_export_that_is_missing(lively_run, tmp_path):
+    run = tmp_path / "results" / "runs" / "test" / "seed_0"
+    shutil.copytree(lively_run, run)
+    with pytest.raises(FileNotFoundError, match="make it with `snakemake results/exports/test`"):
+        edit.exported(run)
+
+
+def test_edit_estimates_progress_from_the_video(published, tmp_path, capsys):
+    """A constant stands in for the network: what is checked is the way from the video to the prompt."""
+    facts = {"tokens": 5, "longest": 9, "vocabulary": ["moving"], "size": [SIDE, SIDE], "resize": "squash"}
+    keys = {"frames": "native", "view": "16", "count": 3}
+    spec = {
+        **spec_of(steps=0, experiment="progress"), "model": {"name": "constant_progress"},
+        "task": {"name": "progress", **progress.Config(**keys).model_dump(mode="json")},
+    }  # fmt: skip
+    module = runs.build(spec, facts)
+    module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]))
+    write_json(tmp_path / runs.RECORD, {"spec": spec, "facts": facts})
+    weights.save(weights.snapshot(module), tmp_path / runs.WEIGHTS)
+    video = tmp_path / "video"
+    video.mkdir()
+    for number, frame in enumerate(clip(9)):
+        Image.fromarray(frame).save(video / f"image_{number}.png")
+    keys = ["--video", str(video), "--frame", "4", "--estimate", str(tmp_path), "--steps", "1", "--device", "cpu"]
+    run = ["--run", str(published / "runs" / "test" / "seed_0"), "--text", "moving", "--out", str(tmp_path / "out.png")]
+    assert cli.main(["edit", *run, *keys]) == 0
+    assert capsys.readouterr().out.endswith("moving. And 37% of the action has been completed.\n")

@@ -106,6 +106,7 @@ def _apply_parsers(commands: Any) -> None:
     )  # fmt: skip
     predict.add_argument("--first", type=int, default=0, help="number of the first frame given, from 0 (default 0)")
     predict.set_defaults(command=_predict)
+    _edit_parser(commands.add_parser("edit", help="one later frame from a frame and a text, by a trained pipeline"))
     for parser in (label, predict):
         parser.add_argument(
             "sources", type=Path, nargs="+", metavar="SOURCE", help="video, folder with image_0.png …, or folder of "
@@ -113,6 +114,34 @@ def _apply_parsers(commands: Any) -> None:
         )  # fmt: skip
         parser.add_argument("--out", type=Path, required=True, help="folder to write, empty or new")
         parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run (default auto)")
+
+
+def _edit_parser(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", type=Path, help="run of a pipeline that is exported: results/runs/ip2p_5/seed_0")
+    source.add_argument("--pipeline", help="pipeline folder or hub name: results/exports/ip2p_5")
+    parser.add_argument("--revision", help="with a hub name: commit of its weights")
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--image", type=Path, help="the frame given, png or jpeg")
+    given.add_argument("--video", type=Path, help="video, or folder with image_0.png …, that holds the frame given")
+    parser.add_argument("--frame", type=int, default=20, help="with --video: number of the frame, from 0 (default 20)")
+    words = parser.add_mutually_exclusive_group(required=True)
+    words.add_argument("--text", help="the action, put into the wording that our models learn")
+    words.add_argument("--prompt", help="a prompt, taken as it is")
+    share = parser.add_mutually_exclusive_group()
+    share.add_argument("--progress", type=int, choices=range(101), metavar="PERCENT", help="of the action that is done")
+    share.add_argument(
+        "--estimate", type=Path, metavar="RUN", help="with --video: a run of task `progress` that says how much of the "
+        "action is done",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, default=25, help="denoising steps (default 25)")
+    parser.add_argument("--text-guidance", type=float, default=7.5, help="how much the text pulls (default 7.5)")
+    parser.add_argument("--image-guidance", type=float, default=1.5, help="how much the frame pulls (default 1.5)")
+    parser.add_argument("--scheduler", help="sampler of diffusers by class name (default: the pipeline's)")
+    parser.add_argument("--seed", type=int, default=42, help="of the noise (default 42)")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write, .png; a comparison goes beside it")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run (default auto)")
+    parser.set_defaults(command=_edit)
 
 
 def _weights_parser(parser: argparse.ArgumentParser) -> None:
@@ -259,6 +288,27 @@ def _predict(options: argparse.Namespace) -> int:
     return _told(
         predict(options.run, options.sources, options.out, options.labeler, options.first, options.device), options.out
     )
+
+
+def _edit(options: argparse.Namespace) -> int:
+    from framecast.apply.edit import Wish, edit, exported
+    from framecast.hub import WeightsError
+
+    if options.frame < 0 or options.steps < 1:
+        raise ValueError(f"--frame is {options.frame} and --steps {options.steps}; at least 0 and 1 are needed")
+    names = ("text", "prompt", "progress", "steps", "text_guidance", "image_guidance", "scheduler", "seed")
+    wish = Wish(**{name: getattr(options, name) for name in names})
+    _make_folder(options.out.parent)
+    try:
+        words = edit(
+            options.pipeline or str(exported(options.run)), wish, options.out, run=options.run,
+            revision=options.revision, image=options.image, video=options.video, frame=options.frame,
+            estimate=options.estimate, device=options.device,
+        )  # fmt: skip
+    except WeightsError as error:
+        raise ValueError(str(error)) from error
+    print(f"{options.out}: {words}")
+    return 0
 
 
 def _told(outcomes: list[Any], out: Path) -> int:

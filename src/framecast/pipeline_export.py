@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 
-from framecast import sampler
+from framecast import diffusers_folders, hub, sampler
+from framecast.files import write_json
 from framecast.prediction import load_run
+
+INDEX = "model_index.json"
 
 
 def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
@@ -43,6 +46,8 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
         requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(folder, safe_serialization=True)
+    # diffusers writes this sampler's own defaults into the file too, and another sampler would then take them over.
+    write_json(folder / "scheduler" / diffusers_folders.SCHEDULER, core.scheduler)
     _check(core, folder)
 
 
@@ -64,7 +69,20 @@ def _pipeline(given: bool) -> Any:
 
 
 def load(folder: Path, given: bool) -> Any:
-    """The pipeline of a folder, from safetensors alone, in float32, without progress bars."""
+    """The pipeline of a folder, from safetensors alone, in float32, without progress bars.
+
+    Raises:
+        WeightsError: it is no pipeline, or a part of it cannot be loaded.
+    """
+    if not (folder / INDEX).is_file():
+        raise hub.WeightsError(f"{folder}: has no {INDEX}, so it is no pipeline of diffusers; give a whole pipeline")
+    try:
+        return _opened(folder, given)
+    except (OSError, ValueError, KeyError) as error:
+        raise hub.WeightsError(f"{folder}: the pipeline cannot be loaded: {error}") from error
+
+
+def _opened(folder: Path, given: bool) -> Any:
     found = _pipeline(given).from_pretrained(folder, safety_checker=None, use_safetensors=True, local_files_only=True)
     found.set_progress_bar_config(disable=True)
     return found

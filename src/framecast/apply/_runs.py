@@ -15,7 +15,11 @@ from framecast.config import Budget, Settings
 from framecast.files import read_json
 from framecast.prediction import load_run
 
-EXAMPLES = {"segmentation": "results/runs/unet/seed_0", "future_masks": "results/runs/simvp_tuned/seed_0"}
+EXAMPLES = {
+    "segmentation": "results/runs/unet/seed_0",
+    "future_masks": "results/runs/simvp_tuned/seed_0",
+    "progress": "results/runs/pac_net/seed_0",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Trained:
 
 
 def trained(folder: Path, task: str) -> Trained:
-    """Open results/runs/{experiment}/seed_{seed} of a mask task.
+    """Open results/runs/{experiment}/seed_{seed} of a task.
 
     Raises:
         FileNotFoundError: no such run. ValueError: it is of another task, older than the resize policy's record, or

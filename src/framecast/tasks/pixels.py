@@ -119,6 +119,7 @@ def facts(config: dict[str, Any], dataset: Pairs) -> dict[str, Any]:
     _, height, width = dataset.shape
     return {
         **_counts(dataset), "latent": dataset.shape[0] // 2, "size": [height, width], "width": dataset.prompts.width,
+        "pixels": list(dataset.frames.shape[:2]), "resize": dataset.frames.resize,
         "length": dataset.prompts.length, "texts_cut": dataset.prompts.cut, "progress_in_prompts": _progress(dataset),
         "progress_in_sample": dataset.prompts.in_sample,
         "scaling_factor": diffusers_folders.scaling_factor(dataset.autoencoder),
