@@ -18,10 +18,12 @@ from framecast.config import Budget, Config, Encoder
 from framecast.encoders import vae
 from framecast.encoders.export import export
 from framecast.models import autoencoder_kl
+from framecast.ops.windows import windows
 from framecast.stores import Stores
 from framecast.stores.embeddings import Embeddings
 from framecast.stores.frames import FrameStore, FrameWriter, ViewReader
 from framecast.tasks import latent_autoencoder
+from framecast.tasks.autoencoder import moving, pixels
 from framecast.validation import ConfigError, parse
 from framecast.workflow_inputs import Flow
 
@@ -127,7 +129,7 @@ def test_learns(stores, run, tmp_path):
 
 def test_scaled_latents_of_the_trained_network_have_unit_deviation(stores, run):
     _, module = prediction.load_run(run)
-    latents = torch.cat([module.posterior(all_frames(stores, video)).mode() for video in ("a", "b", "one")])
+    latents = torch.cat([module.posterior(pixels(all_frames(stores, video))).mode() for video in ("a", "b", "one")])
     assert (latents * module.scaling_factor()).std().item() == pytest.approx(1, abs=0.03)
     untrained = training.runs.build(spec(STEPS), {"height": HEIGHT, "width": WIDTH})
     untrained.sample.copy_(module.sample)
@@ -142,6 +144,23 @@ def test_moving_pixels_weigh_more(stores, run):
         module.config = {**TASK, "emphasis": emphasis}
         errors.append(latent_autoencoder.monitor(module, batch, torch.Generator())["error"].mean().item())
     assert errors[1] > 1.5 * errors[0], "the block is what is hard"
+
+
+def test_windows_are_cut_where_things_move(stores):
+    batch = latent_autoencoder.dataset(TASK, stores, "train").__getitems__(range(24))
+    moments = pixels(batch["moments"])
+    frames, motion = moments[:, 0], moving(moments)[:, 0]
+    found, moved = windows(frames, motion, motion + 0.02, (8, 12), torch.Generator().manual_seed(0))
+    assert found.shape == (24, 3, 8, 12) and moved.shape == (24, 8, 12)
+    assert moved.mean() > 2 * motion.mean()
+    for frame, window in zip(frames, found, strict=True):
+        assert (frame.unfold(1, 8, 1).unfold(2, 12, 1) == window[:, None, None]).all((0, 3, 4)).any()
+
+
+def test_training_on_windows(stores, tmp_path):
+    trained(stores, tmp_path, spec(2, crop=[8, 12]))
+    with pytest.raises(ValueError, match=r"crop \[8, 25\] does not fit into view 'v' of \[16, 24\]"):
+        trained(stores, tmp_path, spec(1, crop=[8, 25]))
 
 
 def test_sides_that_cannot_be_halved_are_refused(stores, tmp_path):
@@ -164,10 +183,9 @@ def test_export_is_what_diffusers_loads(stores, run, weights):
     network = AutoencoderKL.from_pretrained(weights)
     assert network.config.scaling_factor == module.scaling_factor()
     frames = all_frames(stores)
-    pixels = frames.movedim(-1, 1).float() / 127.5 - 1
     with torch.inference_mode():
-        latents = network.encode(pixels).latent_dist.mode()
-        torch.testing.assert_close(module.posterior(frames).mode(), latents, rtol=1e-5, atol=1e-5)
+        latents = network.encode(2 * pixels(frames) - 1).latent_dist.mode()
+        torch.testing.assert_close(module.posterior(pixels(frames)).mode(), latents, rtol=1e-5, atol=1e-5)
         own, theirs = module.decode(latents), network.decode(latents).sample / 2 + 0.5
         torch.testing.assert_close(own, theirs, rtol=1e-5, atol=1e-5)
     assert {path.name for path in weights.iterdir()} == {

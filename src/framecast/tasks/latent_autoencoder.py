@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
 from framecast.metrics import psnr
+from framecast.ops.windows import windows
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.tasks import autoencoder
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 NonNegative = Annotated[float, Field(ge=0)]
 SAMPLE = 32
 """Training frames that are kept beside the weights, for the scale of the latents."""
+STILL = 0.02
+"""What a pixel that does not move counts where windows are drawn, so that the whole picture is learned; one that does
+counts 1 more."""
 
 
 class Config(Closed):
@@ -43,6 +47,9 @@ class Config(Closed):
     """Frames between samples in evaluated splits; in training every frame is one."""
     emphasis: NonNegative = 5.0
     """Extra weight of moving pixels in the reconstruction; 0 weighs all pixels alike."""
+    crop: tuple[Positive, Positive] | None = None
+    """Train on windows of this [height, width], pixels, drawn around what moves: they show more of it for the same
+    work. Its sides are multiples of the autoencoder's factor too. Null trains on whole frames."""
     kl: NonNegative = 1e-6
     """Weight of the posterior's divergence from the standard normal, a latent number, beside the squared error of
     pixels in [0, 1]."""
@@ -58,9 +65,16 @@ def needs(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Moments:
-    """All samples of a split: a frame, and two more of its video that say what moves."""
+    """All samples of a split: a frame, and two more of its video that say what moves.
+
+    Raises:
+        ValueError: the crop is larger than the view.
+    """
     samples = stores.split(split)
     frames = Frames(stores.frames[config["frames"]], config["view"])
+    size = list(frames.shape[:2])
+    if config["crop"] is not None and any(small > big for small, big in zip(config["crop"], size, strict=True)):
+        raise ValueError(f"the task's crop {config['crop']} does not fit into view {config['view']!r} of {size}")
     stride = 1 if split == "train" else config["stride"]
     units = samples["unit"].astype(str).tolist()
     return Moments(frames, samples["video_id"].tolist(), units, stride, lag=0)
@@ -91,21 +105,21 @@ class LatentAutoencoder(nn.Module):
         self.register_buffer("sample", torch.zeros(SAMPLE, height, width, 3, dtype=torch.uint8))
 
     def posterior(self, frames: Tensor) -> DiagonalGaussianDistribution:
-        """Of frames uint8 [B, H, W, 3]."""
-        return DiagonalGaussianDistribution(self.core.moments(2 * autoencoder.pixels(frames) - 1))
+        """Of frames [B, 3, H, W] in [0, 1]."""
+        return DiagonalGaussianDistribution(self.core.moments(2 * frames - 1))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents → frames [B, 3, H, W], in [0, 1] but for errors."""
         return (self.core.decode(latents) + 1) / 2
 
     def rebuilt(self, frames: Tensor) -> Tensor:
-        """Frames uint8 [B, H, W, 3] there and back through the means of their posteriors; [B, 3, H, W]."""
+        """Frames [B, 3, H, W] there and back through the means of their posteriors; [B, 3, H, W]."""
         return self.decode(self.posterior(frames).mode())
 
     @torch.no_grad()
     def scaling_factor(self) -> float:
         """What brings latents to a deviation of 1, as Stable Diffusion's: of all numbers of a batch of frames."""
-        return float(f"{1 / self.posterior(self.sample).mode().double().std().item():.6g}")
+        return float(f"{1 / self.posterior(autoencoder.pixels(self.sample)).mode().double().std().item():.6g}")
 
 
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> LatentAutoencoder:
@@ -128,22 +142,26 @@ def loss(
     module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, progress: float
 ) -> dict[str, Tensor]:
     """Weighted squared error of the frame rebuilt from a draw of its posterior, and the posterior's divergence."""
-    frames = autoencoder.pixels(batch["moments"])  # [B, 4, 3, H, W]
-    posterior = module.posterior(batch["moments"][:, 0])
+    config, moments = module.config, autoencoder.pixels(batch["moments"])  # [B, 4, 3, H, W]
+    frames, motion = moments[:, 0], moving(moments)[:, 0]
+    if module.training and config["crop"] is not None:
+        frames, motion = windows(frames, motion, motion + STILL, config["crop"], generator)
+    posterior = module.posterior(frames)
     latents = posterior.sample(generator)
-    error = weighted(module.decode(latents), frames[:, 0], moving(frames)[:, 0], module.config["emphasis"]).mean()
+    error = weighted(module.decode(latents), frames, motion, config["emphasis"]).mean()
     divergence = posterior.kl().mean() / latents[0].numel()
-    total = SCALE * (error + module.config["kl"] * divergence)
+    total = SCALE * (error + config["kl"] * divergence)
     return {"loss": total, "reconstruction": error, "kl": divergence}
 
 
 @torch.no_grad()
 def monitor(module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """psnr: of the rebuilt frame, dB; error: its squared error, moving pixels weighed as in the loss; one a sample."""
-    frames, own = autoencoder.pixels(batch["moments"]), batch["moments"][:, 0]
-    rebuilt = module.rebuilt(own)
-    error = weighted(rebuilt, frames[:, 0], moving(frames)[:, 0], module.config["emphasis"])
-    found = np.minimum(psnr(autoencoder.frame(rebuilt).cpu().numpy(), own.cpu().numpy(), 255), BEST_PSNR)
+    moments = autoencoder.pixels(batch["moments"])
+    rebuilt = module.rebuilt(moments[:, 0])
+    error = weighted(rebuilt, moments[:, 0], moving(moments)[:, 0], module.config["emphasis"])
+    own, truth = (frames.cpu().numpy() for frames in (autoencoder.frame(rebuilt), batch["moments"][:, 0]))
+    found = np.minimum(psnr(own, truth, 255), BEST_PSNR)
     return {"psnr": torch.from_numpy(found), "error": error}
 
 
@@ -152,7 +170,7 @@ def predict(
     module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
     """frame: the frame rebuilt, uint8 [B, H, W, 3]."""
-    return {"frame": autoencoder.frame(module.rebuilt(batch["moments"][:, 0]))}
+    return {"frame": autoencoder.frame(module.rebuilt(autoencoder.pixels(batch["moments"][:, 0])))}
 
 
 def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) -> tuple[pd.DataFrame, dict[str, Any]]:

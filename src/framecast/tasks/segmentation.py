@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from framecast.config import Closed, Positive
 from framecast.mask_pictures import column, overlay, painted, row
 from framecast.ops.masks import confusion_counts, iou_of, resized, soft_iou
+from framecast.ops.windows import windows
 from framecast.seeding import drawn
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
@@ -197,18 +198,7 @@ def cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch
 
     Frames [B, C, H, W] → [B, C, h, w], masks [B, H, W] → [B, h, w].
     """
-    chances = (masks > 0).flatten(1).float() + 1e-4
-    pixel = torch.multinomial(chances, 1, generator=generator)[:, 0]
-    shares = torch.rand(2, len(masks), generator=generator, device=masks.device)
-    lines = []
-    for place, share, small, big in zip(
-        (pixel // masks.shape[2], pixel % masks.shape[2]), shares, size, masks.shape[1:], strict=True
-    ):
-        start = (place - (share * small).long()).clamp(0, big - small)
-        lines.append(start[:, None] + torch.arange(small, device=masks.device))  # [B, small]
-    rows, columns = lines[0][:, :, None], lines[1][:, None]
-    sample = torch.arange(len(masks), device=masks.device)[:, None, None]
-    return frames.movedim(1, -1)[sample, rows, columns].movedim(-1, 1), masks[sample, rows, columns]
+    return windows(frames, masks, (masks > 0).float() + 1e-4, size, generator)
 
 
 @torch.no_grad()
