@@ -659,10 +659,10 @@ def test_scores_and_facts(stores, tmp_path):
     assert table.loc["test/11#2", "psnr"] == 100 and table.loc["test/11#2", "ssim"] == pytest.approx(1)
     assert 0 < table.loc["test/09#2", "ssim"] < 1 and rows["value"].notna().all() and len(rows) == 8
     assert facts == {
-        "data_range": 255, "progress_in_prompts": "index", "future_knowledge": True, "equal_pictures": 1, "pairs": 4,
+        "data_range": 255, "progress_in_prompts": "index", "caution": pixels.FUTURE, "equal_pictures": 1, "pairs": 4,
         "videos": 4, "without_target": 1,
     }  # fmt: skip
-    assert pixels.score(TASK, found, pixels.dataset(TASK, stores, "test"))[1]["future_knowledge"] is False
+    assert "caution" not in pixels.score(TASK, found, pixels.dataset(TASK, stores, "test"))[1]
 
 
 def test_gallery_and_preview(stores, tmp_path):

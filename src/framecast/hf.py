@@ -17,6 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from framecast.files import canonical, digest, file_digest, read_json
+from framecast.prompts import prompt
 from framecast.stores import Stores
 from framecast.stores.frames import Frames, FrameStore
 from framecast.validation import known
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 COLUMNS = ["video_id", "text", "template", "task", "frames"]
-
-
-def prompt(text: str, percent: int | None) -> str:
-    """The instruction to an image generator, with the sentence on progress where a percent is given."""
-    progress = "" if percent is None else f". And {percent}% of the action has been completed."
-    return f"Generate a future frame of this action: {text}{progress}"
 
 
 def pairs(

@@ -412,7 +412,7 @@ class Flow:
         file = f"predictions/{w.split}.h5"
         predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
         read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline), "sources": self.sources(baseline),
-                "prompts": self.prompts(baseline)}  # fmt: skip
+                "prompts": self.prompts(baseline), "networks": self.networks(baseline)}  # fmt: skip
         return {"predictions": predictions, "stores": self.stores(baseline), **read}
 
     def comparisons(self) -> list[str]:

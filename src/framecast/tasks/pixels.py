@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from framecast import diffusers_folders, sampler
+from framecast import diffusers_folders, frame_pictures, sampler
 from framecast.config import Closed, Positive
 from framecast.mask_pictures import column, row
 from framecast.seeding import drawn, torch_generator
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 Number = Annotated[int, Field(ge=0)]
 LOOKS = 4
 """Time steps at which each sample's denoising loss is monitored."""
+FUTURE = (
+    "its prompts hold the true progress, the input frame's number over the length of the whole video: knowledge of the "
+    "future, which nobody has who predicts it"
+)
 EQUAL = 100.0
 """PSNR of equal pictures, dB: it would be infinite, and one such sample would make every mean so."""
 
@@ -318,11 +322,9 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Pairs) -> t
         for name, value in values.items()
     ]
     progress = _progress(dataset)
-    extra = {
-        "data_range": 255, "progress_in_prompts": progress, "future_knowledge": progress == "index",
-        "equal_pictures": int((values["psnr"] >= EQUAL).sum()), **_counts(dataset),
-    }  # fmt: skip
-    return pd.concat(rows, ignore_index=True), extra
+    equal = int((values["psnr"] >= EQUAL).sum())
+    extra = {"data_range": 255, "progress_in_prompts": progress, "equal_pictures": equal, **_counts(dataset)}
+    return pd.concat(rows, ignore_index=True), extra | ({"caution": FUTURE} if progress == "index" else {})
 
 
 def _pictures(dataset: Pairs, sample_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -354,3 +356,8 @@ def gallery(
         for line, place in enumerate(chosen)
     ]
     return [*(["Truth"] if config["input"] is None else ["Input", "Truth"]), *predictions], rows
+
+
+def pictures(config: dict[str, Any], predictions: Predictions, dataset: Pairs, folder: Path) -> list[dict[str, Any]]:
+    """target/, output/ and comparison/ of every sample; see `frame_pictures.of_task`."""
+    return frame_pictures.of_task(config, predictions, dataset, folder)
