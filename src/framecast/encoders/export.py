@@ -1,4 +1,7 @@
-"""A trained run → a folder in the hub's format, which loads like any network from there."""
+"""A trained run → a folder in the hub's format, which loads like any network from there.
+
+Imports no torch: the plan reads `EXPORTS`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from framecast import runs
 from framecast.files import read_json, replacing
 
 EXPORTS = {
@@ -28,6 +30,8 @@ def export(run_folder: Path, out: Path, parts: Mapping[str, Path] | None = None)
     Raises:
         ValueError: the run's task has nothing to export, or its model is none that can be.
     """
+    from framecast import runs
+
     task = read_json(run_folder / runs.RECORD)["spec"]["task"]["name"]
     if task not in EXPORTS:
         raise ValueError(
