@@ -111,7 +111,8 @@ class Pairs:
             "unit": [self.units[video] for video, _, _ in places],
         }
         if self.config["input"] is not None:
-            moments = self._posterior([(self.ids[video], given) for video, given, _ in places])
+            keys = [(self.ids[video], given) for video, given, _ in places if given is not None]
+            moments = self._posterior(keys)
             batch["source"] = moments[:, : self.shape[0] // 2]
         return batch if self.training else {**batch, **self._beside(places)}
 
