@@ -55,7 +55,7 @@ def tokenizer(merges: Sequence[str], length: int) -> Any:
     from transformers import CLIPTokenizer
 
     numbers = {token: number for number, token in enumerate(vocabulary(merges))}
-    pairs = [tuple(merge.split(" ")) for merge in merges]
+    pairs: Any = [tuple(merge.split(" ")) for merge in merges]
     return CLIPTokenizer(vocab=numbers, merges=pairs, model_max_length=length)
 
 

@@ -10,6 +10,7 @@ later_comparison.png    input and picture side by side
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from framecast.mask_pictures import row
 from framecast.tasks import progress
 from framecast.video import VideoError
 
-SIDES = {"squash": Image.Image.resize, "crop": ImageOps.fit, "pad": ImageOps.pad}
+SIDES: dict[str, Callable[..., Image.Image]] = {"squash": Image.Image.resize, "crop": ImageOps.fit, "pad": ImageOps.pad}
 """How a picture comes to a size, by the frame sets' policy."""
 
 

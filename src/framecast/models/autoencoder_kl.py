@@ -86,7 +86,7 @@ def build(config: Config, height: int, width: int) -> Autoencoder:
 
 
 def _based(base: Pretrained) -> Any:
-    return vae.network(vae.find(base.hub, base.revision)).requires_grad_(True)
+    return vae.network(vae.find(str(base.hub), base.revision)).requires_grad_(True)
 
 
 def _new(config: Config, height: int, width: int) -> Any:

@@ -62,7 +62,7 @@ class Pairs:
         self.units = videos["unit"].astype(str).tolist()
         self.frames = Frames(stores.frames[config["frames"]], config["view"])
         self.prompts = Prompts(stores.prompts[config["prompts"]])
-        self.network = stores.networks[config["encoder"]]
+        self._networks = stores.networks  # a job that only draws pictures of predictions has none
         self.without_target = 0
         latents = Embeddings(stores.embeddings[config["encoder"]])
         self.encoder = latents.encoder
@@ -88,7 +88,7 @@ class Pairs:
         """
         from framecast.encoders import vae
 
-        return vae.find(self.network, self.encoder.get("revision"))
+        return vae.find(self._networks[self.config["encoder"]], self.encoder.get("revision"))
 
     def __len__(self) -> int:
         return len(self.places)
@@ -111,7 +111,8 @@ class Pairs:
             "unit": [self.units[video] for video, _, _ in places],
         }
         if self.config["input"] is not None:
-            moments = self._posterior([(self.ids[video], given) for video, given, _ in places])
+            keys = [(self.ids[video], given) for video, given, _ in places if given is not None]
+            moments = self._posterior(keys)
             batch["source"] = moments[:, : self.shape[0] // 2]
         return batch if self.training else {**batch, **self._beside(places)}
 

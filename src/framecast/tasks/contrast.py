@@ -237,8 +237,8 @@ def loss(module: Contrast, batch: dict[str, Any], generator: torch.Generator, pr
     draws = torch.rand(len(words), generator=generator, device=words.device)
     form = (draws < share).long() + (draws < share / 2).long()
     chosen = words[torch.arange(len(words), device=words.device), form]
-    found = symmetric(*module(batch["frames"], chosen), module.core.scale, _same(batch))
-    return {"loss": found.mean()}
+    images, texts = module(batch["frames"], chosen)
+    return {"loss": symmetric(images, texts, module.core.scale, _same(batch)).mean()}
 
 
 def _same(batch: dict[str, Any]) -> Tensor:
@@ -248,8 +248,8 @@ def _same(batch: dict[str, Any]) -> Tensor:
 @torch.no_grad()
 def monitor(module: Contrast, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """contrast: the loss of each pair within its batch, texts as they are."""
-    found = module(batch["frames"], batch["tokens"][:, 0])
-    return {"contrast": symmetric(*found, module.core.scale, _same(batch))}
+    images, texts = module(batch["frames"], batch["tokens"][:, 0])
+    return {"contrast": symmetric(images, texts, module.core.scale, _same(batch))}
 
 
 # --- prediction ------------------------------------------------------------------------------------------------------
