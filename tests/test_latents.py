@@ -394,9 +394,9 @@ def flow(config, buckets=(0,)):
 
 def test_the_default_caches_latents_without_probing_them():
     made, answers = flow(changed(run=["latents", "tiny"]))
-    assert made["encoders"]["latents"]["at"] == [20, 21, 25]
+    assert {20, 21, 25} < set(made["encoders"]["latents"]["at"])
     assert ["world", "latents"] in [list(pair) for pair in made["caches"]]
-    assert [Path(path).stem for path in answers.probes()] == ["tiny"]
+    assert {Path(path).stem for path in answers.probes()} == {"tiny"}
     codes = [made["experiments"][name]["code"]["export"] for name in ("vae", "tiny_encoder")]
     assert len(set(codes)) == 2
 
