@@ -95,6 +95,22 @@ def test_what_was_not_tested_says_why(results: Path, tmp_path: Path) -> None:
     assert text.startswith("Commit `unknown`; ") and "| refused |" in row(text, "###", "tmdn_gap1")
 
 
+def test_a_caution_is_a_mark_behind_the_name_and_a_sentence_below_the_tables(results: Path, tmp_path: Path) -> None:
+    assert "†" not in console.comparisons(results) + console.markdown(results)
+    told = {name: read_json(results / f"comparisons/{name}.json") for name in ("masks", "tmdn_against_gru_1")}
+    for name, record in told.items():
+        write_json(tmp_path / f"comparisons/{name}.json", record)
+    for seed in (0, 1):
+        facts = {"caution": "knows the end.", "provenance": {"spec": {"experiment": "gru_1024_gap1"}}}
+        write_json(tmp_path / f"runs/gru_1024_gap1/seed_{seed}/scores/test.json", facts)
+    text, page = console.comparisons(tmp_path), console.markdown(tmp_path)
+    masks, _, tmdn = text.partition("TMDN against GRU-1024 (1 ahead) · split test · mse (")
+    assert "†" not in masks and text.count("gru_1024_gap1 †: knows the end.") == 1
+    assert "against gru_1024_gap1 †" in tmdn and tmdn.splitlines()[2].split("  ")[1] == "gru_1024_gap1 †"
+    assert page.count("`gru_1024_gap1` †: knows the end.") == 1 and "| `gru_1024_gap1` † |" in page
+    assert "`tmdn_gap1` †" not in page
+
+
 def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:
     for show in (console.comparisons, console.markdown):
         with pytest.raises(FileNotFoundError, match="holds no comparison: run the workflow first"):

@@ -149,13 +149,34 @@ def test_as_many_clips_a_task_as_in_the_published_validation_set(tmp_path: Path)
     others = {number: 3 for number in range(174) if not any(number in listed for listed in BRIEF.values())}
     published = {number: count for listed in BRIEF.values() for number, count in listed.items()}
     (tmp_path / "validation.json").write_text(json.dumps(published_counts(others | published)))
-    said = counts(tmp_path / "validation.json", tasks(), None).split("\n")
+    said = counts(tmp_path / "validation.json", tasks(), None)[0].split("\n")
     assert said[1:] == [
         "    1645 move_object",
         "    1521 drop_object",
         "    1001 cover_object",
         "     390 back_and_forth",
     ]
+
+
+def test_clips_that_are_missing_in_the_folder_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = made(tmp_path, [entry(number, f"{number}{clip:02d}") for number in (0, 45) for clip in range(15)], [])
+    (tmp_path / "videos").mkdir()
+    words = ["filter", source["train"], "--videos", str(tmp_path / "videos")]
+    for clip in range(15):  # template 0 is of no task, so nothing of it is wanted
+        (tmp_path / f"videos/45{clip:02d}.webm").write_bytes(b"x")
+    assert cli.main(words) == 0
+    assert "\n0 of these 15 clips are missing" in capsys.readouterr().out
+    (tmp_path / "videos/4503.webm").write_bytes(b"")
+    (tmp_path / "videos/4507.webm").unlink()
+    assert cli.main(words) == 1
+    said = capsys.readouterr().out
+    assert "      15 move_object" in said
+    assert f"2 of these 15 clips are missing, or empty files, in {tmp_path}/videos: 4503.webm, 4507.webm;" in said
+    assert cli.main([*words, "--suffix", ".mp4"]) == 1
+    assert "15 of these 15" in (said := capsys.readouterr().out)
+    assert "4508.mp4, 4509.mp4, …; unpack all parts of the set, and check the suffix" in said
+    assert cli.main([*words[:-1], str(tmp_path / "nowhere")]) == 1
+    assert "nowhere': there is no such folder" in capsys.readouterr().err
 
 
 def test_the_form_of_the_template_in_the_file_does_not_matter(tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument("--labels", type=Path, help="labels.json, to be checked")
     chosen.add_argument("--config", type=Path, help="config file with `task_lists` (default: the embedded one)")
     chosen.add_argument("--tasks", default="brief", help="entry of `task_lists` (default brief)")
+    chosen.add_argument(
+        "--videos", type=Path, metavar="DIR", help="folder of the videos: name the clips of these tasks that are not "
+        "there; the exit status is then 1",
+    )  # fmt: skip
+    chosen.add_argument("--suffix", default=".webm", help="with --videos: end of the files' names (default .webm)")
     chosen.set_defaults(command=_filter)
 
     export = commands.add_parser("export", help="write a frame store as folders of PNG files")
@@ -256,9 +261,12 @@ def _filter(options: argparse.Namespace) -> int:
     from framecast.validation import parse
 
     tasks = task_list(parse(Config, _merged([options.config or CONFIG])), options.tasks, "--tasks")
+    missing = 0
     for file in options.files:
-        print(counts(file, tasks, options.labels))
-    return 0
+        text, absent = counts(file, tasks, options.labels, options.videos, options.suffix)
+        print(text)
+        missing += absent
+    return 1 if missing else 0
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from framecast import cautions
 from framecast.files import read_json
 
 
 def comparisons(results: Path) -> str:
-    """One table a comparison and split: every experiment with its scores, and what the tests say.
+    """One table a comparison and split: every experiment with its scores, and what the tests say. Experiments that a
+    task warns of are marked, and below a comparison's tables stands why.
 
     Raises:
         FileNotFoundError: the folder holds no comparison.
     """
-    blocks = [block for record in _records(results) for block in _blocks(record)]
+    blocks = [block for record in _records(results) for block in [*_blocks(record), *_warnings(record)]]
     return "\n\n".join([*blocks, f"workbook: {results}/summary.xlsx   page: {results}/report.html"])
 
 
@@ -29,6 +31,7 @@ def markdown(results: Path) -> str:
     for record in records:
         for split in record["splits"]:
             parts += [_markdown_block(record, split, metric) for metric in record["metrics"]]
+        parts += _warnings(record, "`")
     parts += [_tuning(results), *(_probe(path) for path in sorted(results.glob("data/*/probes/*.json")))]
     return "\n\n".join(part for part in parts if part)
 
@@ -37,7 +40,19 @@ def _records(results: Path) -> list[dict[str, Any]]:
     paths = sorted(results.joinpath("comparisons").glob("*.json"))
     if not paths:
         raise FileNotFoundError(f"{results}/comparisons holds no comparison: run the workflow first")
-    return [read_json(path) for path in paths]
+    told = cautions.read(sorted(results.glob("runs/*/seed_*/scores/*.json")))
+    return [read_json(path) | {"cautions": told} for path in paths]
+
+
+def _name(comparison: dict[str, Any], experiment: str, quote: str = "") -> str:
+    """The experiment's key, with the mark where a task warns of its scores."""
+    mark = f" {cautions.MARK}" if experiment in comparison["cautions"] else ""
+    return f"{quote}{experiment}{quote}{mark}"
+
+
+def _warnings(comparison: dict[str, Any], quote: str = "") -> list[str]:
+    names = [comparison["baseline"], *comparison["treatments"]]
+    return cautions.sentences(comparison["cautions"], names, lambda name: _name(comparison, name, quote))
 
 
 def _origin(record: dict[str, Any]) -> str:
@@ -72,7 +87,7 @@ def _markdown_block(comparison: dict[str, Any], split: str, metric: str) -> str:
 
 
 def _markdown_row(level: dict[str, Any], comparison: dict[str, Any], test: dict[str, Any] | None) -> str:
-    cells = [f"`{level['experiment']}`", _value(level), _number(level["sd_seeds"])]
+    cells = [_name(comparison, level["experiment"], "`"), _value(level), _number(level["sd_seeds"])]
     if level["experiment"] == comparison["baseline"]:
         return "| " + " | ".join([*cells, "", "", "", "", "baseline"]) + " |"
     if test is None:
@@ -141,19 +156,19 @@ def _block(comparison: dict[str, Any], split: str, metric: str) -> str:
     if not rows:
         return f"{comparison['title']} · {split} · {metric}: no scores"
     better = f"{levels[0]['better']} is better, n = {levels[0]['n']} units"
-    head = ("experiment", "value", "skill", "p (Holm)", "against " + comparison["baseline"])
+    head = ("experiment", "value", "skill", "p (Holm)", "against " + _name(comparison, comparison["baseline"]))
     return f"{comparison['title']} · split {split} · {metric} ({better})\n" + _table([head, *rows])
 
 
 def _row(
     level: dict[str, Any], comparison: dict[str, Any], tests: dict[str, Any], refused: dict[str, str]
 ) -> tuple[str, ...]:
-    name, value = level["experiment"], _value(level)
-    test = tests.get(name)
-    if name == comparison["baseline"]:
+    experiment, value = level["experiment"], _value(level)
+    test, name = tests.get(experiment), _name(comparison, experiment)
+    if experiment == comparison["baseline"]:
         return name, value, "", "", "baseline"
     if test is None:
-        return name, value, "", "", f"refused: {refused.get(name, 'no scores')}"
+        return name, value, "", "", f"refused: {refused.get(experiment, 'no scores')}"
     return name, value, _number(test["skill"]), _number(test.get("p_holm")), _verdict(test)
 
 

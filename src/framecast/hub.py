@@ -17,11 +17,14 @@ CONFIG = "config.json"
 PIXELS = "preprocessor_config.json"
 POOL = "framecast_pool"
 """Key of config.json in which an exported network says how its embedding is read."""
-FILES = ["*.json", "*.safetensors", "merges.txt", "*/merges.txt"]
+FILES = ["*.json", "merges.txt", "*/merges.txt"]
+"""What is always fetched from the hub; `*` stands for any folders too."""
+WEIGHTS = [f"{stem}{shard}.safetensors" for stem in ("model", "diffusion_pytorch_model")
+           for shard in ("", "-?????-of-?????")]  # fmt: skip
+"""Weights of a model, or of one part of a pipeline. Beside them a repository often holds other formats, precisions
+(`model.fp16.safetensors`) and whole checkpoints under names of their own, gigabytes each."""
 PIPELINE = "model_index.json"
 """File of a diffusers pipeline's folder, whose parts are folders in it."""
-PARTS = ["model.safetensors", "model-*.safetensors", "diffusion_pytorch_model.safetensors"]
-"""Weights of one part; a pipeline's name on the hub often holds other formats and precisions beside them."""
 HEADS = ("classifier.", "text_projection.", "visual_projection.", "logit_scale")
 """Parameters that stand behind the embedding and may be left over."""
 
@@ -30,13 +33,14 @@ class WeightsError(RuntimeError):
     """Weights that are absent, incomplete, of another architecture or in a format that is not read."""
 
 
-def folder(weights: str, revision: str | None, files: Sequence[str] = FILES) -> Path:
-    """The local folder of a model: `weights` itself, or the hub's cache, downloading what is not there yet.
+def folder(weights: str, revision: str | None, *names: str) -> Path:
+    """The local folder of a model: `weights` itself, or the hub's cache, downloading what is not there yet and no more:
+    configs, tokenizers, and the weights (`WEIGHTS`) of the model and of the named parts of a pipeline.
 
     Args:
         weights: A folder in the hub's format, or a name on the hub (`facebook/dinov2-small`).
         revision: Commit of the hub model; None for a folder.
-        files: Patterns of the files that are downloaded.
+        names: Parts of a diffusers pipeline that are wanted, should it be one: `unet`, `vae`, `text_encoder`.
 
     Raises:
         WeightsError: no such folder, a hub name without a revision, or the hub cannot be reached; says what to do.
@@ -51,7 +55,8 @@ def folder(weights: str, revision: str | None, files: Sequence[str] = FILES) -> 
             f"{weights}: a model from the hub needs `revision`, the commit of its weights (40 hexadecimal digits, "
             "listed under 'Files and versions' on the model's page), so that a cache means one set of weights"
         )
-    return _download(weights, revision, files)
+    wanted = [*WEIGHTS, *(f"{name}/{file}" for name in names for file in WEIGHTS)]
+    return _download(weights, revision, [*FILES, *wanted])
 
 
 def parts(weights: str, revision: str | None, *names: str) -> list[Path]:
@@ -61,8 +66,7 @@ def parts(weights: str, revision: str | None, *names: str) -> list[Path]:
     Raises:
         WeightsError: as `folder`; or the pipeline has no such part.
     """
-    files = [file for file in FILES if file != "*.safetensors"]
-    path = folder(weights, revision, [*files, *PARTS, *(f"{name}/{file}" for name in names for file in PARTS)])
+    path = folder(weights, revision, *names)
     if not (path / PIPELINE).is_file():
         return [path for _ in names]
     for name in names:

@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from framecast import figures
+from framecast import cautions, figures
 from framecast.files import canonical, read_json
 from framecast.metrics import METRICS, family
-from framecast.statistics import COLUMNS, families, level, read_facts, read_scores
+from framecast.statistics import COLUMNS, families, level, read_scores
 
-CAUTION = "†"
-"""Stands behind the title of an experiment whose scores a task warns of."""
 ALPHA = 0.05  # of the intervals in tables that belong to no comparison
 
 
@@ -131,7 +129,7 @@ class Summary:
         self.runs = [_run(Path(folder)) for folder in inputs.runs if (Path(folder) / "run.json").is_file()]
         self.scores = _categorical(read_scores(inputs.scores, COLUMNS))
         self.singles = _singles(self.scores)
-        self.cautions = _cautions(inputs.facts)
+        self.cautions = cautions.read(inputs.facts)
         self.trivial = {run.experiment for run in self.runs if run.trivial}
         self.groups = _groups(self.scores, self.runs)
         self.levels = _levels(self.scores)
@@ -140,15 +138,11 @@ class Summary:
     def title(self, experiment: str) -> str:
         """Its name for tables and plots, with a mark where there is a caution."""
         title = self.inputs.titles.get(experiment) or experiment
-        return f"{title} {CAUTION}" if experiment in self.cautions else title
+        return f"{title} {cautions.MARK}" if experiment in self.cautions else title
 
     def warnings(self, experiments: Sequence[str]) -> list[str]:
         """What is to be known of the marked ones among some experiments, a text for each different caution."""
-        marked: dict[str, list[str]] = {}
-        for name in dict.fromkeys(experiments):
-            if name in self.cautions:
-                marked.setdefault(self.cautions[name], []).append(self.title(name))
-        return [f"{', '.join(titles)}: {caution}" for caution, titles in marked.items()]
+        return cautions.sentences(self.cautions, experiments, self.title)
 
     def unit(self, data: str, n: int = 2) -> str:
         """Name of the independent unit, for n of them."""
@@ -214,15 +208,6 @@ class Summary:
         found = {key[1:] for key in self.levels if key[0] in group.experiments}
         order = list(METRICS)
         return sorted(found, key=lambda pair: (pair[0], order.index(pair[1])))
-
-
-def _cautions(facts: Sequence[Path]) -> dict[str, str]:
-    """Experiment → its cautions, of all splits and seeds, each once."""
-    found = {
-        name: dict.fromkeys(str(one["caution"]) for each in splits.values() for one in each if one.get("caution"))
-        for name, splits in read_facts(facts).items()
-    }
-    return {name: " ".join(texts) for name, texts in found.items() if texts}
 
 
 def _run(folder: Path) -> Run:

@@ -33,9 +33,10 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
+from framecast import cautions
 from framecast.files import read_json, replacing
 from framecast.metrics import METRICS
-from framecast.summary import CAUTION, ReportInputs, Summary, by_how_much, flat, in_unit, outcome, seeds_text
+from framecast.summary import ReportInputs, Summary, by_how_much, flat, in_unit, outcome, seeds_text
 
 SHEET_ROWS = 1_048_576  # Excel's own limit
 SAMPLE_ROWS = 100_000  # more make a file that opens in minutes; the rest stands in the score files
@@ -170,7 +171,7 @@ def _levels(summary: Summary) -> Sheet:
         "Rows are averaged within a unit (over samples and seeds), then reduced over units; medians over all rows; "
         "corpus figures from the counts of all samples together, with a bootstrap interval over units. "
         "Skill = 1 - error / error of the trivial baseline named beside it; above zero beats it. "
-        f"{CAUTION} behind a name, here and on all sheets: see the column caution."
+        f"{cautions.MARK} behind a name, here and on all sheets: see the column caution."
     )
     return Sheet("Summary", note, columns, rows, signed=[16])
 

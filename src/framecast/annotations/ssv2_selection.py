@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from framecast.annotations.ssv2_files import SETS, Entry, Problems, check_labels, entries
+from framecast.listing import list_named
 from framecast.seeding import derive
 from framecast.split_rules import sharing, split_of
 from framecast.validation import ConfigError
+
+NAMED = 10
+"""Missing clips that are named."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,41 @@ def task_of(tasks: dict[str, list[int]] | None) -> dict[int | None, str]:
     return {number: task for task, numbers in (tasks or {}).items() for number in numbers}
 
 
-def counts(file: Path, tasks: dict[str, list[int]], labels: Path | None) -> str:
-    """Clips a task in one json file, and what is wrong with its entries, for people.
+def counts(
+    file: Path, tasks: dict[str, list[int]], labels: Path | None, videos: Path | None = None, suffix: str = ".webm"
+) -> tuple[str, int]:
+    """Clips a task in one json file, what is wrong with its entries and which clips are missing, for people; and how
+    many are missing.
+
+    Args:
+        labels: labels.json, to be checked; or None.
+        videos: Folder that should hold a file `{id}{suffix}` for each clip of these tasks; None is not looked at.
 
     Raises:
         ConfigError: the file, or labels.json where it is given, cannot be used.
+        FileNotFoundError, NotADirectoryError: `videos` is no folder.
     """
     if labels is not None:
         check_labels(str(labels))
     found, problems = entries({"train": str(file)}, {number for numbers in tasks.values() for number in numbers})
     clips = Counter(task_of(tasks)[entry.template] for entry in found)
     lines = [f"{file}: {len(found)} clips", *(f"{clips[task]:>8} {task}" for task in tasks)]
-    return "\n".join([*lines, *([problems.text()] if problems.found else [])])
+    lines += [problems.text()] if problems.found else []
+    if videos is None:
+        return "\n".join(lines), 0
+    missing = _missing(found, videos, suffix)
+    said = f"{len(missing)} of these {len(found)} clips are missing, or empty files, in {videos}"
+    if missing:
+        named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
+        said += f": {named}; unpack all parts of the set, and check the suffix"
+    return "\n".join([*lines, said]), len(missing)
+
+
+def _missing(found: list[Entry], videos: Path, suffix: str) -> list[str]:
+    """Names of the clips that have no file in the folder, or an empty one; sorted."""
+    names = sorted(entry.id + suffix for entry in found)
+    there = {name for name, size, _ in list_named({"path": str(videos)}, names) if size}
+    return [name for name in names if name not in there]
 
 
 def _capped(clips: list[Clip], caps: dict[str, int], seed: int) -> list[Clip]:

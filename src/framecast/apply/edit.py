@@ -161,7 +161,7 @@ def opened(pipeline: str, revision: str | None, run: Path | None, device: str) -
     Raises:
         ValueError: it takes no input frame, or the run's weights do not fit.
     """
-    folder = hub.folder(pipeline, revision)
+    folder = hub.folder(pipeline, revision, "unet", "vae", "text_encoder")
     found = pipeline_export.load(folder, given=True)
     latent, inputs = found.vae.config.latent_channels, found.unet.config.in_channels
     if inputs != 2 * latent:

@@ -18,10 +18,6 @@ from framecast.files import canonical, digest, file_digest
 PART = "vae"
 """Subfolder of a pipeline that holds its autoencoder."""
 CLASS = "AutoencoderKL"
-FILES = [f"{place}{name}" for place in ("", f"{PART}/")
-         for name in (hub.CONFIG, f"{diffusers_folders.STEM}.safetensors", f"{diffusers_folders.STEM}-*.safetensors",
-                      f"{diffusers_folders.STEM}.safetensors.index.json")]  # fmt: skip
-"""What is fetched from the hub, where a pipeline holds gigabytes beside it."""
 
 
 class Vae(FrameEncoder):
@@ -77,7 +73,7 @@ def find(weights: str, revision: str | None) -> Path:
     Raises:
         WeightsError: no such folder, no config.json, another class; or the hub cannot be reached.
     """
-    folder = hub.folder(weights, revision, FILES)
+    folder = hub.folder(weights, revision, PART)
     diffusers_folders.config(folder, PART, CLASS)
     return diffusers_folders.part(folder, PART)
 

@@ -125,7 +125,7 @@ class InstructPix2Pix(nn.Module):
 
 
 def _folder(base: Pretrained) -> Path:
-    return hub.folder(str(base.hub), base.revision)
+    return hub.folder(str(base.hub), base.revision, "unet")
 
 
 def facts(config: Config) -> dict[str, Any]:
