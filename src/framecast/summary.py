@@ -271,12 +271,12 @@ def _groups(scores: pd.DataFrame, runs: Sequence[Run]) -> list[Group]:
 
 
 def _group_titles(groups: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    """Task and data, with those task keys in which groups of the same task differ."""
+    """Task and data, with those task keys that are set and in which groups of the same task differ."""
     titles = []
     for data, task in groups:
         others = [other for _, other in groups if other.get("name") == task.get("name")]
         differing = [key for key in task if any(canonical(other.get(key)) != canonical(task[key]) for other in others)]
-        keys = ", ".join(f"{key} {task[key]}" for key in differing)
+        keys = ", ".join(f"{key} {task[key]}" for key in differing if task[key] is not None)
         titles.append(f"{task.get('name', 'experiments')} on {data}" + (f" ({keys})" if keys else ""))
     return titles
 
