@@ -547,10 +547,10 @@ def test_labels_are_part_of_a_runs_identity_where_they_are_read(stores):
 
 def test_labels_reach_the_jobs_of_runs_that_read_them(tmp_path):
     made = plan.resolve(parse(Config, {**DEFAULT, "run": {"comparisons": ["progress", "masks"]}}))
-    flow = Flow(made, {"world": {}, "progress_world": {0: "a", 2: "b"}, "objects": {1: "c"}}, tmp_path)
+    flow = Flow(made, {"world": {}, "actions": {0: "a", 2: "b"}, "objects": {1: "c"}}, tmp_path)
     asked = SimpleNamespace(experiment="pac_net", seed=0, split="test")
-    folders = [str(tmp_path / "data" / "progress_world" / "videos" / f"bucket_{bucket}") for bucket in (0, 2)]
-    assert flow.frame_labels(asked) == flow.labels(SimpleNamespace(data="progress_world")) == folders
+    folders = [str(tmp_path / "data" / "actions" / "videos" / f"bucket_{bucket}") for bucket in (0, 2)]
+    assert flow.frame_labels(asked) == flow.labels(SimpleNamespace(data="actions")) == folders
     assert flow.masks(asked) == [] == flow.frame_labels(SimpleNamespace(experiment="simvp"))
 
 
