@@ -143,10 +143,10 @@ def test_pictures_of_asked_experiments_are_built_for_each_seed_and_evaluated_spl
     monkeypatch.setattr(plan, "_stage_code", lambda *_: "f00")  # toys do not lie below src
     part = {"task": "toy", "data": "own", "model": "mlp", "budget": "none"}
     config = {
-        "run": {"experiments": ["other"], "pictures": ["asked"]},
+        "run": {"experiments": ["other", "asked"], "pictures": ["asked", "idle"]},
         "data": {"own": {"source": {"kind": "world"}, "evaluate": ["test", "select"]}},
         "tasks": {"toy": {"name": "toy"}}, "models": {"mlp": {"name": "toy_mlp"}}, "budgets": {"none": {"steps": 0}},
-        "experiments": {"asked": {**part, "seeds": [0, 4]}, "other": part},
+        "experiments": {"asked": {**part, "seeds": [0, 4]}, "other": part, "idle": part},
     }  # fmt: skip
     flow = Flow(plan.resolve(parse(Config, config)), {"own": {}}, Path("results"))
     assert flow.pictures() == [

@@ -613,8 +613,8 @@ class Run(Closed):
     submissions: list[str] = []
     """Experiments whose predictions of their data's `hidden` splits are written out to be handed in, with pictures."""
     pictures: list[str] = []
-    """Experiments whose predictions of evaluated splits are written out as pictures, target, output and both beside the
-    input, with `results.json`; for tasks that predict frames."""
+    """Those of the active experiments whose predictions of evaluated splits are written out as pictures, target, output
+    and both beside the input, with `results.json`; for tasks that predict frames."""
     encoders: list[str] = []
     """Encoders whose cache and probe are built even where no active experiment needs them."""
 

@@ -262,7 +262,7 @@ def _check_comparison(config: Config, name: str) -> None:
 
 def _active(config: Config) -> list[str]:
     """Active experiments and all they need, in an order in which parents come first."""
-    wanted = [*config.run.experiments, *config.run.submissions, *config.run.pictures]
+    wanted = [*config.run.experiments, *config.run.submissions]
     for name in config.run.comparisons:
         wanted += [config.comparisons[name].baseline, *config.comparisons[name].treatments]
     for encoder in config.run.encoders:
