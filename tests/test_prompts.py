@@ -369,3 +369,20 @@ def test_estimates_of_other_data(reading):
         ConfigError, match=r"prompts.plain.source: 'pac_net' is on data 'world', 'tiny_encoder' on 'obj"
     ):
         plan.resolve(parse(Config, mapping))
+
+
+def with_frames(name, fps):
+    """A config whose pixels experiment, or whose estimates, take a frame set of this rate."""
+    mapping = copy.deepcopy(DEFAULT)
+    mapping["frame_sets"]["thinned"] = {**mapping["frame_sets"]["actions"], "fps": fps}
+    mapping["tasks"][mapping["experiments"][name]["task"]]["frames"] = "thinned"
+    return mapping
+
+
+@pytest.mark.parametrize("name", ["ip2p_5", "pac_net_20"])
+def test_prompts_need_every_frame(name):
+    with pytest.raises(
+        ConfigError, match=r"frame_sets.thinned.fps is 6, and prompts.\w+ counts the frames of the file"
+    ):
+        plan.resolve(parse(Config, with_frames(name, 6)))
+    plan.resolve(parse(Config, with_frames(name, None)))

@@ -510,7 +510,7 @@ def _check_needs(config: Config, needs: dict[str, Any], where: str) -> None:
 
 
 def _check_prompt_data(config: Config, name: str, needs: dict[str, Any]) -> None:
-    """Prompts with estimates belong to the data of the experiment that estimates."""
+    """Prompts with estimates belong to the data of the experiment that estimates; all count the same frames."""
     data = config.experiments[name].data
     for prompts in needs.get("prompts", []):
         source = config.prompts[prompts].source
@@ -519,6 +519,21 @@ def _check_prompt_data(config: Config, name: str, needs: dict[str, Any]) -> None
                 f"prompts.{prompts}.source: {source.experiment!r} is on data "
                 f"{config.experiments[source.experiment].data!r}, {name!r} on {data!r}; progress is estimated for the "
                 "same videos"
+            )
+        frame_sets = [frame_set for frame_set, _ in needs["frames"]]
+        if source:
+            parent = config.experiments[source.experiment]
+            frame_sets += [frame_set for frame_set, _ in _needs(config, parent)["frames"]]
+        _check_every_frame(config, frame_sets, f"prompts.{prompts}")
+
+
+def _check_every_frame(config: Config, frame_sets: list[str], where: str) -> None:
+    """Prompts count the frames of the file, so frame 20 must be the same frame in every frame set beside them."""
+    for name in frame_sets:
+        if (fps := config.frame_sets[name].fps) is not None:
+            raise ConfigError(
+                f"frame_sets.{name}.fps is {fps:g}, and {where} counts the frames of the file: its frames `at`, and "
+                "the progress there, would be others; set fps: null, or name a frame set that keeps every frame"
             )
 
 
