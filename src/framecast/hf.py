@@ -2,7 +2,7 @@
 
 from framecast.hf import pairs
 
-dataset = pairs("results", data="world", frames="native", view="64x96", split="train", input=20, target=25)
+dataset = pairs("results", data="actions", frames="actions", view="32x48", split="train", input=20, target=25)
 """
 
 from __future__ import annotations
