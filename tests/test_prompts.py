@@ -376,6 +376,7 @@ def with_frames(name, fps):
     mapping = copy.deepcopy(DEFAULT)
     mapping["frame_sets"]["thinned"] = {**mapping["frame_sets"]["actions"], "fps": fps}
     mapping["tasks"][mapping["experiments"][name]["task"]]["frames"] = "thinned"
+    mapping["comparisons"], mapping["run"] = {}, {"experiments": ["ip2p_5", "ip2p_5_estimate"]}
     return mapping
 
 
