@@ -66,7 +66,8 @@ def denoise(
         sampler: See `scheduler`; its state is begun anew.
         text: [B, L, D]. empty: [L, D] of the empty prompt. source: Unscaled latents of the input frame, [B, C, h, w].
         shape: [C, h, w].
-        inference: steps, text_guidance, image_guidance. Guidance of 1 is none.
+        inference: steps, text_guidance, image_guidance. Guidance of 1 is none. With text guidance of 1
+            the image's is still applied, which the pipeline of diffusers drops.
         generators: One for each sample, on the CPU: its noise depends on it alone.
     """
     from diffusers.utils.torch_utils import randn_tensor
