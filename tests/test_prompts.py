@@ -275,7 +275,9 @@ def test_files_that_are_none(tmp_path):
 def planned(**prompts_keys):
     """The default with an entry of `prompts`, and PAC-Net on the data of the encoder."""
     mapping = copy.deepcopy(DEFAULT)
-    mapping["experiments"]["pac_net"]["data"], mapping["comparisons"] = "world", {}
+    mapping["experiments"]["pac_net"]["data"] = "world"
+    mapping["comparisons"] = {"gap_1": mapping["comparisons"]["gap_1"]}
+    mapping["run"]["comparisons"] = ["gap_1"]
     mapping["encoders"]["words"] = {"kind": "clip_text", "hub": "x/y", "revision": "0" * 40}
     mapping["prompts"] = {"plain": {"encoder": "words", **prompts_keys}}
     return mapping
