@@ -642,6 +642,8 @@ class Settings(Closed):
     """Processes that load batches beside the training process; 0 loads in it."""
     checkpoint_every: Positive = 50
     """Steps between resumable checkpoints."""
+    forkserver: bool = True
+    """Jobs go on in a process that has loaded torch and the like already (Linux); false lets each load them itself."""
     tensorboard: bool = True
     """Write TensorBoard logs."""
     wandb: str | None = None

@@ -8,25 +8,31 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from framecast import SETTINGS, lifeline
+from framecast import SETTINGS, costs, forkserver, lifeline
 from framecast.progress import logged
-from framecast.stores import Stores
+
+if TYPE_CHECKING:
+    from framecast.stores import Stores
 
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield (parameters, settings) of a rule's script while its output goes to the rule's log.
 
+    What the job needs of the library is imported inside the block: it then may go on in a process of the run's fork
+    server, which has loaded the large libraries, and what importing says goes to the log.
+
     Parameters that are JSON objects (`spec`, `source` …) arrive decoded. `snakemake` is the object that Snakemake
     puts into a script; only its plain attributes are used. The job ends when the Snakemake process above it does.
     """
+    forkserver.hand_over()
     lifeline.follow()
     params = {name: _decoded(value) for name, value in snakemake.params.items()}
     settings = json.loads(os.environ.get(SETTINGS, "{}"))
-    words = [snakemake.rule, *(str(value) for value in snakemake.wildcards)]
-    with logged(snakemake.log[0], " ".join(words)), _tables_kept(snakemake):
+    title = " ".join([snakemake.rule, *(str(value) for value in snakemake.wildcards)])
+    with costs.recorded(snakemake.rule, title), logged(snakemake.log[0], title), _tables_kept(snakemake):
         yield params, settings
 
 
@@ -55,6 +61,8 @@ def stores(inputs: Any) -> Stores:
     """Group a run's inputs. `stores`: the samples table, then one path a bucket below `frames/{set}` and
     `embeddings/{encoder}`; `masks`, `labels`: one path a bucket; `prompts`: `{prompts}.h5`; `sources`:
     `{experiment}/seed_{seed}/predictions/{split}.h5`; `networks`: exported folders `encoders/{encoder}`."""
+    from framecast.stores import Stores
+
     groups: dict[str, dict[str, list[Path]]] = {"frames": {}, "embeddings": {}}
     samples = Path(inputs.stores[0] if not isinstance(inputs.stores, str) else inputs.stores)
     for path in [] if isinstance(inputs.stores, str) else map(Path, inputs.stores[1:]):

@@ -19,6 +19,9 @@ POLL = 1.0
 EXIT_CODE = 75
 THREAD = "lifeline"
 
+CLIENT = "FRAMECAST_CLIENT"
+"""Environment variable of a job that the fork server runs: the process id of the one that Snakemake waits for."""
+
 Mark = tuple[int, float]
 """Process id and start time: together they name one process for good."""
 
@@ -42,7 +45,8 @@ def follow() -> threading.Thread | None:
 
 def chain() -> list[Mark]:
     """The ancestors of this process up to the topmost Snakemake; empty when there is none."""
-    ancestors = psutil.Process().parents()
+    client = os.environ.get(CLIENT)
+    ancestors = psutil.Process(int(client)).parents() if client else psutil.Process().parents()
     top = max((index for index, process in enumerate(ancestors) if _is_snakemake(process)), default=-1)
     return [(process.pid, process.create_time()) for process in ancestors[: top + 1]]
 
@@ -63,7 +67,8 @@ def _is_snakemake(process: psutil.Process) -> bool:
     return all(word.startswith("-") and not word.endswith("c") for word in options)
 
 
-def _alive(mark: Mark) -> bool:
+def alive(mark: Mark) -> bool:
+    """Whether the process is still the one that it was, and running."""
     pid, started = mark
     try:
         process = psutil.Process(pid)
@@ -76,7 +81,7 @@ def _alive(mark: Mark) -> bool:
 
 def _watch(marks: list[Mark]) -> None:
     while True:
-        gone = next((pid for pid, started in marks if not _alive((pid, started))), None)
+        gone = next((pid for pid, started in marks if not alive((pid, started))), None)
         if gone is not None:
             message = f"framecast: the Snakemake process {gone} that started this job is gone; ending\n"
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, message.encode())

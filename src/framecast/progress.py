@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
 
 
 def track(items: Iterable[T], title: str, total: int | None = None, unit: str = "it") -> Iterable[T]:
     """Iterate with a progress bar on standard error (in a job: the log file, a line every ten seconds)."""
+    from tqdm import tqdm
+
     interval = 0.2 if sys.stderr.isatty() else 10.0
     return tqdm(items, desc=title, total=total, unit=unit, mininterval=interval, maxinterval=interval, file=sys.stderr)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from framecast import SETTINGS, catalogue, hub, plan
+from framecast import SETTINGS, catalogue, forkserver, hub, plan
 from framecast.files import canonical
 from framecast.fingerprint import SOURCE
 from framecast.split_rules import split_names
@@ -493,6 +493,8 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
     # How the work is done is no parameter, so that changing it re-runs nothing; jobs find it in their environment.
     os.environ[SETTINGS] = canonical(made["settings"])
+    if main and made["settings"]["forkserver"]:
+        os.environ[forkserver.MAIN] = str(os.getpid())
     return Flow(made, shards, results)
 
 

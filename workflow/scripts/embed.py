@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from framecast.encoding import encode
 from framecast.jobs import first, job
 
 with job(snakemake) as (params, settings):
+    from framecast.encoding import encode
+
     weights = first(snakemake.input.get("weights", [])) or params["encoder"]["hub"]
     outputs = Path(snakemake.output[0]), settings["device"]
     encode(Path(snakemake.input.frames), params["encoder"], str(weights), *outputs)

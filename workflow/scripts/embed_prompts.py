@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from framecast.jobs import first, job
-from framecast.prompts import embed
 
 with job(snakemake) as (params, settings):
+    from framecast.prompts import embed
+
     weights = first(snakemake.input.get("weights", [])) or params["encoder"]["hub"]
     sources = [Path(path) for path in snakemake.input.get("sources", [])]
     outputs = Path(snakemake.output[0]), settings["device"]

@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from framecast.extraction import extract
 from framecast.jobs import job
 
 with job(snakemake) as (params, _):
+    from framecast.extraction import extract
+
     extract(Path(snakemake.input[0]), params["frame_set"], Path(snakemake.output[0]))

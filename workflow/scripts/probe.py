@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from framecast.jobs import job
-from framecast.probing import probe
 
 with job(snakemake):
+    from framecast.probing import probe
+
     embeddings, labels = (
         [Path(path) for path in group] for group in (snakemake.input.embeddings, snakemake.input.labels)
     )

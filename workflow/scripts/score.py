@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from framecast.jobs import job, stores
-from framecast.prediction import score
 
 with job(snakemake) as (params, _):
+    from framecast.prediction import score
+
     outputs = Path(snakemake.output.scores), Path(snakemake.output.facts)
     predictions, split = Path(snakemake.input.predictions), snakemake.wildcards.split
     score(params["spec"], predictions, stores(snakemake.input), split, *outputs)

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 from framecast.jobs import job, stores
-from framecast.submission import write
 
 with job(snakemake) as (params, _):
+    from framecast.submission import write
+
     predictions, split = Path(snakemake.input.predictions), snakemake.wildcards.split
     write(params["spec"], predictions, stores(snakemake.input), split, Path(snakemake.output[0]))

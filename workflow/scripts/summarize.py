@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from framecast import workbook
 from framecast.jobs import job, report_inputs
 
 with job(snakemake) as (params, _):
+    from framecast import workbook
+
     workbook.write(report_inputs(snakemake.input, params), Path(snakemake.output[0]))

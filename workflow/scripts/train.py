@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from framecast.jobs import first, job, stores
-from framecast.training import train
 
 with job(snakemake) as (params, settings):
+    from framecast.training import train
+
     tuned, parent = first(snakemake.input.get("tuned", [])), first(snakemake.input.get("parent", []))
     outputs = {name: Path(path) for name, path in snakemake.output.items()}
     work = Path("results/work") / snakemake.wildcards.experiment
