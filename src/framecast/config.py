@@ -643,7 +643,8 @@ class Settings(Closed):
     checkpoint_every: Positive = 50
     """Steps between resumable checkpoints."""
     forkserver: bool = True
-    """Jobs go on in a process that has loaded torch and the like already (Linux); false lets each load them itself."""
+    """Jobs go on in a process that has loaded torch and the like already (on Linux, where no GPU is used); false lets
+    each load them itself."""
     tensorboard: bool = True
     """Write TensorBoard logs."""
     wandb: str | None = None

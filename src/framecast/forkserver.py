@@ -10,8 +10,8 @@ started (the client) asks the run's fork server to go on with its script, and wa
 - The first client of a run starts the server; it ends when that Snakemake is gone. It imports nothing of this package,
   so an edit counts at once, and of others only what a job before had to import.
 - A forked job ends at once when its client does, and a client without an answer fails: nothing hangs, nothing is lost.
-- Only jobs of a Snakemake on this machine, on Linux, take part; the others, and all with `settings: {forkserver:
-  false}`, import for themselves. The results are the same bytes.
+- Only jobs of a Snakemake on this machine take part, on Linux, where no GPU is used; the others, and all with
+  `settings: {forkserver: false}`, import for themselves. The results are the same bytes.
 """
 
 from __future__ import annotations

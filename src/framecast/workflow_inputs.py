@@ -493,9 +493,11 @@ def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
     # How the work is done is no parameter, so that changing it re-runs nothing; jobs find it in their environment.
     os.environ[SETTINGS] = canonical(made["settings"])
-    if main and made["settings"]["forkserver"]:
+    flow = Flow(made, shards, results)
+    # Where GPUs are used, jobs are long; and a process must not fork after a library has touched one.
+    if main and made["settings"]["forkserver"] and not flow.gpus():
         os.environ[forkserver.MAIN] = str(os.getpid())
-    return Flow(made, shards, results)
+    return flow
 
 
 def _without_code(value: Any) -> Any:
