@@ -733,16 +733,16 @@ def test_edit_draws_the_pipelines_picture(published, tmp_path, capsys):
 def test_edit_takes_other_pipelines_sizes_and_videos(published, stores, tmp_path):
     folder = str(published / "exports" / "test")
     image, out = picture_file(tmp_path / "wide.png", (27, 18)), tmp_path / "later.png"
-    words = ["--prompt", "red", "--steps", "1", "--device", "cpu", "--out", str(out)]
-    assert cli.main(["edit", "--pipeline", folder, "--image", str(image), *words]) == 0
+    words = ["--prompt", "red", "--steps", "1", "--device", "cpu", "--out"]
+    assert cli.main(["edit", "--pipeline", folder, "--image", str(image), *words, str(out)]) == 0
     assert np.asarray(Image.open(out)).shape == (18, 26, 3)  # multiples of two
     pictures = tmp_path / "video"
     pictures.mkdir()
     for number, frame in enumerate(clip(9)):
         Image.fromarray(frame).save(pictures / f"image_{number}.png")
     run = ["--run", str(published / "runs" / "test" / "seed_0"), "--video", str(pictures)]
-    assert cli.main(["edit", *run, "--frame", "2", *words]) == 0
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "later_comparison.png"))[:, :SIDE], clip(9)[2])
+    assert cli.main(["edit", *run, "--frame", "2", *words, str(tmp_path / "second.png")]) == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "second_comparison.png"))[:, :SIDE], clip(9)[2])
 
 
 @pytest.mark.parametrize(

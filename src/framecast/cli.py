@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -168,23 +167,8 @@ def _weights_parser(parser: argparse.ArgumentParser) -> None:
 def _index(options: argparse.Namespace) -> int:
     from framecast.index import index_folder
 
-    _make_folder(options.out)
     print(index_folder(options.folder.expanduser(), options.out, options.timeout))
     return 0
-
-
-def _make_folder(path: Path) -> None:
-    """Make the folder for the results before the work for them, which may take hours, is done.
-
-    Raises:
-        OSError: it cannot be made or written to.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise NotADirectoryError(f"--out {str(path)!r}: there is a file in its place; give a folder") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(f"--out {str(path)!r}: this folder may not be written to; give another one")
 
 
 SHARES = {
@@ -272,8 +256,7 @@ def _filter(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from framecast.png_export import export_png
 
-    for folder in options.frames:
-        export_png(folder, options.view, options.out)
+    export_png(options.frames, options.view, options.out)
     return 0
 
 
@@ -306,7 +289,6 @@ def _edit(options: argparse.Namespace) -> int:
         raise ValueError(f"--frame is {options.frame} and --steps {options.steps}; at least 0 and 1 are needed")
     names = ("text", "prompt", "progress", "steps", "text_guidance", "image_guidance", "scheduler", "seed")
     wish = Wish(**{name: getattr(options, name) for name in names})
-    _make_folder(options.out.parent)
     try:
         words = edit(
             options.pipeline or str(exported(options.run)), wish, options.out, run=options.run,
@@ -386,7 +368,10 @@ def _config_annotate(options: argparse.Namespace) -> int:
     from framecast import config_docs
     from framecast.files import replacing
 
-    text = config_docs.annotate(options.file.read_text(encoding="utf-8"))
-    with replacing(options.file) as temporary:
+    try:
+        text = config_docs.annotate(options.file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{options.file}: {error}") from error
+    with replacing(options.file.resolve()) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return 0
