@@ -787,13 +787,14 @@ def test_edit_estimates_progress_from_the_video(published, tmp_path, capsys):
     }  # fmt: skip
     module = runs.build(spec, facts)
     module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]))
-    write_json(tmp_path / runs.RECORD, {"spec": spec, "facts": facts})
-    weights.save(weights.snapshot(module), tmp_path / runs.WEIGHTS)
+    estimating = tmp_path / "seed_0"
+    write_json(estimating / runs.RECORD, {"spec": spec, "facts": facts})
+    weights.save(weights.snapshot(module), estimating / runs.WEIGHTS)
     video = tmp_path / "video"
     video.mkdir()
     for number, frame in enumerate(clip(9)):
         Image.fromarray(frame).save(video / f"image_{number}.png")
-    keys = ["--video", str(video), "--frame", "4", "--estimate", str(tmp_path), "--steps", "1", "--device", "cpu"]
+    keys = ["--video", str(video), "--frame", "4", "--estimate", str(estimating), "--steps", "1", "--device", "cpu"]
     run = ["--run", str(published / "runs" / "test" / "seed_0"), "--text", "moving", "--out", str(tmp_path / "out.png")]
     assert cli.main(["edit", *run, *keys]) == 0
     assert capsys.readouterr().out.endswith("moving. And 37% of the action has been completed.\n")

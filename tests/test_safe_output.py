@@ -247,8 +247,9 @@ def test_a_command_replaces_what_it_made_and_no_more(name: str, ground: Path, in
     assert run(name, inputs, str(out)) == 0
     assert {path: kind for path, kind in tree(out).items() if not path.endswith(MARKER)} == first
     assert os.listdir("new") == ["deep"], "nothing unfinished is left"
-    for added in (out / "notes.txt", next(path for path in out.rglob("*") if path.is_dir()) / "notes.txt"
-                  if any(path.is_dir() for path in out.iterdir()) else out / "more.txt"):  # fmt: skip
+    below = [path for path in out.rglob("*") if path.is_dir()]
+    for folder in (out, *below[:1]):
+        added = folder / "notes.txt"
         added.write_text("my own notes")
         before = tree(ground)
         assert run(name, inputs, str(out)) == 1
@@ -398,8 +399,7 @@ def test_the_user_must_be_allowed_to_write(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_annotating_spares_what_it_did_not_write(tmp_path: Path, capsys: Any) -> None:
-    text = "run: {}  # my own words\n"
-    (tmp_path / "mine.yaml").write_text(text)
+    (tmp_path / "mine.yaml").write_text(f"{SMALL_WORLD}# my own words\n")
     (tmp_path / "text.md").write_text("no config")
     before = tree(tmp_path)
     for name, said in (("mine.yaml", "has comments of its own"), ("text.md", "text.md"), (".", "directory")):
@@ -409,7 +409,7 @@ def test_annotating_spares_what_it_did_not_write(tmp_path: Path, capsys: Any) ->
 
 
 def test_annotating_a_link_writes_the_file_it_leads_to(tmp_path: Path) -> None:
-    (tmp_path / "real.yaml").write_text("run: {}\n")
+    (tmp_path / "real.yaml").write_text(SMALL_WORLD)
     (tmp_path / "link.yaml").symlink_to("real.yaml")
     assert cli.main(["config", "annotate", str(tmp_path / "link.yaml")]) == 0
     assert (tmp_path / "link.yaml").is_symlink()

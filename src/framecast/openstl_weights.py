@@ -120,9 +120,9 @@ def import_file(checkpoint: Path, out: Path, prefix: str) -> int:
     Raises:
         OSError, ValueError: see `load`; besides, `out` does not end in .safetensors, or exists.
     """
+    check_new_file(out, [checkpoint])
     if out.suffix != ".safetensors":
         raise ValueError(f"--out {out}: the name of the file to write must end in .safetensors")
-    check_new_file(out, [checkpoint])
     state = {prefix + name: tensor for name, tensor in load(checkpoint).items()}
     weights.save(state, out)
     return len(state)
