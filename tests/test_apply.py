@@ -7,61 +7,26 @@ import csv
 import numpy as np
 import pytest
 import torch
+from made_runs import CLASSES, SEGMENT, SIZE, copy_of, frame_folder, made_run, pictures, unet_of
 from PIL import Image
 
-from framecast import cli, runs, video, weights
+from framecast import cli, own_files, runs, video, weights
 from framecast.apply.label import label
 from framecast.apply.predict import predict
-from framecast.config import Budget
 from framecast.files import read_json, write_json
 from framecast.mask_pictures import overlay
-from framecast.models import copy_last_mask, unet
-from framecast.tasks import future_masks, segmentation
-
-SIZE, CLASSES = (16, 24), 9
-SEGMENT = segmentation.Config(frames="native", view="small", classes=CLASSES)
-FUTURE = future_masks.Config(frames="native", view="small", classes=CLASSES, given=3, ahead=2)
-
-
-def made_run(folder, task, keys, model, model_keys):
-    """A run as training leaves it, with the weights that it starts from."""
-    spec = {
-        "experiment": folder.name, "seed": 0, "task": {"name": task, **keys.model_dump(mode="json")},
-        "model": {"name": model, **model_keys.model_dump(mode="json")}, "data": "toy",
-        "budget": Budget(steps=0, batch=4).model_dump(mode="json"),
-    }  # fmt: skip
-    facts = {"size": list(SIZE), "resize": "squash"}
-    write_json(folder / runs.RECORD, {"spec": spec, "facts": facts})
-    state = weights.snapshot(runs.build(spec, facts))
-    for bias in state.keys() & {"core.readout.bias"}:  # without it, one class would win everywhere
-        state[bias].zero_()
-    weights.save(state, folder / runs.WEIGHTS)
-    return folder
+from framecast.models import unet
+from framecast.tasks import segmentation
 
 
 @pytest.fixture
 def unet_run(tmp_path):
-    return made_run(tmp_path / "runs/unet", "segmentation", SEGMENT, "unet", unet.Config(width=8, depth=2))
+    return unet_of(tmp_path / "runs/unet")
 
 
 @pytest.fixture
 def copy_run(tmp_path):
-    return made_run(tmp_path / "runs/copy", "future_masks", FUTURE, "copy_last_mask", copy_last_mask.Config())
-
-
-def pictures(count, size=SIZE, seed=0):
-    """Noise of squares, uint8 [T, H, W, 3]."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (count, -(-size[0] // 4), -(-size[1] // 4), 3), np.uint8)
-    return coarse.repeat(4, 1).repeat(4, 2)[:, : size[0], : size[1]]
-
-
-def frame_folder(folder, frames, masks=None):
-    folder.mkdir(parents=True)
-    for number, frame in enumerate(frames):
-        Image.fromarray(frame).save(folder / f"image_{number}.png")
-    if masks is not None:
-        np.save(folder / "mask.npy", masks)
-    return folder
+    return copy_of(tmp_path / "runs/copy")
 
 
 def masks_of(frames, run):
@@ -131,7 +96,7 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path, unet_run, capsys):
     }  # fmt: skip
     reasons = {row[0]: row[3] for row in rows[1:]}
     assert "image_2.png cannot be read" in reasons["broken"] and "no such file" in reasons["gone.mp4"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good", "labels.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [own_files.MARKER, "good", "labels.csv"]
 
 
 def test_damaged_videos_are_labelled_as_far_as_they_decode(tmp_path, unet_run):
@@ -193,9 +158,9 @@ def test_sources_and_other_files_are_not_overwritten(tmp_path, unet_run):
             label(unet_run, [folder], out, "cpu")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/text.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds files but no labels\.csv"):
+    with pytest.raises(ValueError, match=r"holds files but no \.framecast_made"):
         label(unet_run, [folder], tmp_path / "mine", "cpu")
-    with pytest.raises(ValueError, match="is a file; give a folder"):
+    with pytest.raises(ValueError, match="a file in its place; give a folder"):
         label(unet_run, [folder], tmp_path / "mine/text.txt", "cpu")
     twin = frame_folder(tmp_path / "other/one", pictures(2))
     with pytest.raises(ValueError, match="2 videos have the id 'one'"):

@@ -19,6 +19,7 @@ from framecast import video
 from framecast.extraction import ChangedVideo, extract
 from framecast.files import file_digest
 from framecast.index import index_bucket
+from framecast.own_files import OwnFolder
 from framecast.png_export import export_png
 from framecast.stores import frames as frame_stores
 from framecast.stores.frames import FrameStore
@@ -217,7 +218,7 @@ def test_png_trees_hold_the_store(indexed: Path, tmp_path: Path) -> None:
     extract(indexed, FRAME_SET, tmp_path / "store")
     store = FrameStore(tmp_path / "store")
     for view, root in {"frames_16": "frames_16", "wide": "frames_12x20"}.items():
-        folders = export_png(tmp_path / "store", view, tmp_path / "out")
+        folders = export_png([tmp_path / "store"], view, tmp_path / "out")
         assert folders == [tmp_path / "out" / root / video_id for video_id in store.video_ids]
         for video_id, count in COUNTS.items():
             files = sorted((tmp_path / "out" / root / video_id).iterdir())
@@ -226,19 +227,19 @@ def test_png_trees_hold_the_store(indexed: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(pixels, store.read(view, video_id, 0, count))
 
 
-def test_png_export_replaces_what_was_there(indexed: Path, tmp_path: Path) -> None:
+def test_png_export_replaces_what_it_wrote_before(indexed: Path, tmp_path: Path) -> None:
     extract(indexed, FRAME_SET, tmp_path / "store")
     stale = tmp_path / "out/frames_16/b.mp4/99999.png"
-    stale.parent.mkdir(parents=True)
-    stale.touch()
-    export_png(tmp_path / "store", "frames_16", tmp_path / "out")
+    with OwnFolder(tmp_path / "out", "export").part("frames_16/b.mp4") as folder:
+        (folder / stale.name).touch()
+    export_png([tmp_path / "store"], "frames_16", tmp_path / "out")
     assert not stale.exists()
 
 
 def test_png_export_of_an_unknown_view(indexed: Path, tmp_path: Path) -> None:
     extract(indexed, FRAME_SET, tmp_path / "store")
     with pytest.raises(KeyError, match="no view 'frames_17'"):
-        export_png(tmp_path / "store", "frames_17", tmp_path / "out")
+        export_png([tmp_path / "store"], "frames_17", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -249,7 +250,7 @@ def test_png_export_stays_in_its_folder(tmp_path: Path, video_id: str) -> None:
         writer.append({view: np.zeros((*size, 3), np.uint8) for view, size in VIEWS.items()}, 0.0, 0)
         writer.finish({})
     with pytest.raises(ValueError, match="leads out of the folder"):
-        export_png(tmp_path / "store", "wide", tmp_path / "out")
+        export_png([tmp_path / "store"], "wide", tmp_path / "out")
 
 
 def test_views_are_plain_zarr(indexed: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,24 +41,83 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, error: BaseException, ki
     assert state is None or file_digest(path) == state
 
 
-@pytest.mark.parametrize("before", ["nothing", "file", "folder"])
-def test_files_and_folders_take_their_place(tmp_path: Path, before: str) -> None:
+def write(path: Path, kind: str, text: str) -> None:
+    """A file, or a folder with one file named as its text."""
+    if kind == "folder":
+        path.mkdir(parents=True)
+        path /= text
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("before", ["nothing", "same"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_files_and_folders_take_their_place(tmp_path: Path, kind: str, before: str) -> None:
     path = tmp_path / "new" / "it's\nout.h5"
-    if before == "file":
+    if before == "same":
         path.parent.mkdir()
-        path.write_text("old")
-    if before == "folder":
-        (path / "old").mkdir(parents=True)
+        write(path, kind, "old")
     with replacing(path) as temporary:
         assert temporary.parent == path.parent and temporary.suffix == ".h5" and str(os.getpid()) in temporary.name
-        temporary.write_text("file")
+        write(temporary, kind, "new")
         assert before == "nothing" or path.exists(), "what was there stays until the new one is whole"
-    assert path.read_text() == "file" and names(path.parent) == [path.name]
-    remove(path)
-    with replacing(path) as temporary:
-        temporary.mkdir()
-        (temporary / "a").write_text("folder")
-    assert names(path) == ["a"] and names(path.parent) == [path.name]
+    assert names(path.parent) == [path.name]
+    assert names(path) == ["new"] if kind == "folder" else path.read_text() == "new"
+
+
+@pytest.mark.parametrize(("before", "kind"), [("file", "folder"), ("folder", "file")])
+def test_a_file_never_replaces_a_folder_nor_a_folder_a_file(tmp_path: Path, before: str, kind: str) -> None:
+    write(tmp_path / "out", before, "old")
+    state = file_digest(tmp_path / "out")
+    said = f"out' is a {before}, which no {kind} replaces: move it away"
+    with pytest.raises(OSError, match=said), replacing(tmp_path / "out") as temporary:
+        write(temporary, kind, "new")
+    assert file_digest(tmp_path / "out") == state and names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", [1, 2])
+def test_an_interrupted_exchange_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, when: str, call: int
+) -> None:
+    write(tmp_path / "out", "folder", "old")
+    rename, calls = os.rename, []
+
+    def failing(source: Path, target: Path) -> None:
+        calls.append(source)
+        if len(calls) == call and when == "before":
+            raise error
+        rename(source, target)
+        if len(calls) == call:
+            raise error
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(type(error)), replacing(tmp_path / "out") as temporary:
+        write(temporary, "folder", "new")
+    assert names(tmp_path / "out") == (["new"] if (call, when) == (2, "after") else ["old"])
+
+
+def test_what_is_replaced_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "out", "folder", "old")
+    removing = shutil.rmtree
+
+    def checked(path: Path) -> None:
+        assert names(tmp_path / "out") == ["new"]
+        removing(path)
+
+    monkeypatch.setattr(shutil, "rmtree", checked)
+    with replacing(tmp_path / "out") as temporary:
+        write(temporary, "folder", "new")
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_spared(tmp_path: Path) -> None:
+    write(tmp_path / "kept", "folder", "old")
+    (tmp_path / "out").symlink_to(tmp_path / "kept")
+    with replacing(tmp_path / "out") as temporary:
+        write(temporary, "folder", "new")
+    assert not (tmp_path / "out").is_symlink() and names(tmp_path / "out") == ["new"]
+    assert names(tmp_path / "kept") == ["old"] and names(tmp_path) == ["kept", "out"]
 
 
 def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path) -> None:

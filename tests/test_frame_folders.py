@@ -22,6 +22,7 @@ from framecast.extraction import ChangedVideo, extract
 from framecast.index import index_bucket, merge
 from framecast.listing import list_frame_folders
 from framecast.mask_import import import_masks
+from framecast.own_files import MARKER
 from framecast.splits import assign
 from framecast.stores.frames import FrameStore
 from framecast.stores.masks import Masks
@@ -129,7 +130,7 @@ def test_the_command_writes_pictures_truth_and_counts(tmp_path: Path, capsys: py
     options = ["--config", str(tmp_path / "small.yaml"), "--truth", str(tmp_path / "t.npy")]
     assert cli.main(["world", "--layout", "frame_folders", *words, *options]) == 0
     assert "4 train, 0 val, 0 unlabeled, 2 hidden videos in" in capsys.readouterr().out
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hidden", "train"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [MARKER, "hidden", "train"]
     assert np.load(tmp_path / "t.npy").shape == (2, 32, 34)
 
 

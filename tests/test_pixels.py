@@ -733,16 +733,16 @@ def test_edit_draws_the_pipelines_picture(published, tmp_path, capsys):
 def test_edit_takes_other_pipelines_sizes_and_videos(published, stores, tmp_path):
     folder = str(published / "exports" / "test")
     image, out = picture_file(tmp_path / "wide.png", (27, 18)), tmp_path / "later.png"
-    words = ["--prompt", "red", "--steps", "1", "--device", "cpu", "--out", str(out)]
-    assert cli.main(["edit", "--pipeline", folder, "--image", str(image), *words]) == 0
+    words = ["--prompt", "red", "--steps", "1", "--device", "cpu", "--out"]
+    assert cli.main(["edit", "--pipeline", folder, "--image", str(image), *words, str(out)]) == 0
     assert np.asarray(Image.open(out)).shape == (18, 26, 3)  # multiples of two
     pictures = tmp_path / "video"
     pictures.mkdir()
     for number, frame in enumerate(clip(9)):
         Image.fromarray(frame).save(pictures / f"image_{number}.png")
     run = ["--run", str(published / "runs" / "test" / "seed_0"), "--video", str(pictures)]
-    assert cli.main(["edit", *run, "--frame", "2", *words]) == 0
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "later_comparison.png"))[:, :SIDE], clip(9)[2])
+    assert cli.main(["edit", *run, "--frame", "2", *words, str(tmp_path / "second.png")]) == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "second_comparison.png"))[:, :SIDE], clip(9)[2])
 
 
 @pytest.mark.parametrize(
@@ -787,13 +787,14 @@ def test_edit_estimates_progress_from_the_video(published, tmp_path, capsys):
     }  # fmt: skip
     module = runs.build(spec, facts)
     module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]))
-    write_json(tmp_path / runs.RECORD, {"spec": spec, "facts": facts})
-    weights.save(weights.snapshot(module), tmp_path / runs.WEIGHTS)
+    estimating = tmp_path / "seed_0"
+    write_json(estimating / runs.RECORD, {"spec": spec, "facts": facts})
+    weights.save(weights.snapshot(module), estimating / runs.WEIGHTS)
     video = tmp_path / "video"
     video.mkdir()
     for number, frame in enumerate(clip(9)):
         Image.fromarray(frame).save(video / f"image_{number}.png")
-    keys = ["--video", str(video), "--frame", "4", "--estimate", str(tmp_path), "--steps", "1", "--device", "cpu"]
+    keys = ["--video", str(video), "--frame", "4", "--estimate", str(estimating), "--steps", "1", "--device", "cpu"]
     run = ["--run", str(published / "runs" / "test" / "seed_0"), "--text", "moving", "--out", str(tmp_path / "out.png")]
     assert cli.main(["edit", *run, *keys]) == 0
     assert capsys.readouterr().out.endswith("moving. And 37% of the action has been completed.\n")

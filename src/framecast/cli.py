@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from framecast import __version__
 from framecast.devices import DEVICES
+
+FOLDER = ": new, empty, or made by the same command"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,14 +33,14 @@ def _parser() -> argparse.ArgumentParser:
 
     index = commands.add_parser("index", help="what is in a folder of videos, and what is wrong with it")
     index.add_argument("folder", type=Path, help="folder of videos, searched recursively")
-    index.add_argument("--out", type=Path, required=True, help="folder for index.parquet and rejected.csv")
+    index.add_argument("--out", type=Path, required=True, help=f"folder for index.parquet and rejected.csv{FOLDER}")
     index.add_argument(
         "--timeout", type=float, default=300, help="seconds that decoding one file may take (default 300)"
     )
     index.set_defaults(command=_index)
 
     world = commands.add_parser("world", help="write the embedded world as videos or as folders of pictures")
-    world.add_argument("--out", type=Path, required=True, help="folder to write")
+    world.add_argument("--out", type=Path, required=True, help=f"folder to write{FOLDER}")
     world.add_argument("--config", type=Path, help="config file (default: the embedded one)")
     world.add_argument("--data", default="world", help="entry of `data` with a world source (default world)")
     world.add_argument("--seed", type=int, help="another seed than the config's")
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "train=.7 validation=.2 test=.1)",
     )  # fmt: skip
     world.add_argument(
-        "--truth", type=Path, help="of frame_folders: .npy file for the masks of the hidden videos' 22nd frames"
+        "--truth", type=Path, help="of frame_folders: new .npy file for the masks of the hidden videos' 22nd frames"
     )
     world.set_defaults(command=_world)
 
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a frame store as folders of PNG files")
     export.add_argument("frames", type=Path, nargs="+", help="bucket folders below results/data/DATA/frames/FRAME_SET")
     export.add_argument("--view", required=True, help="view to write")
-    export.add_argument("--out", type=Path, required=True, help="folder to write")
+    export.add_argument("--out", type=Path, required=True, help=f"folder to write{FOLDER}")
     export.set_defaults(command=_export)
 
     show = commands.add_parser("show", help="print the comparisons of a results folder")
@@ -117,7 +118,7 @@ def _apply_parsers(commands: Any) -> None:
             "sources", type=Path, nargs="+", metavar="SOURCE", help="video, folder with image_0.png …, or folder of "
             "these, which is searched",
         )  # fmt: skip
-        parser.add_argument("--out", type=Path, required=True, help="folder to write, empty or new")
+        parser.add_argument("--out", type=Path, required=True, help=f"folder to write{FOLDER}")
         parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run (default auto)")
 
 
@@ -144,7 +145,7 @@ def _edit_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-guidance", type=float, default=1.5, help="how much the frame pulls (default 1.5)")
     parser.add_argument("--scheduler", help="sampler of diffusers by class name (default: the pipeline's)")
     parser.add_argument("--seed", type=int, default=42, help="of the noise (default 42)")
-    parser.add_argument("--out", type=Path, required=True, help="picture to write, .png; a comparison goes beside it")
+    parser.add_argument("--out", type=Path, required=True, help="new picture to write, .png; a comparison goes beside")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run (default auto)")
     parser.set_defaults(command=_edit)
 
@@ -153,12 +154,12 @@ def _weights_parser(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     to_ours = kinds.add_parser("import", help="OpenSTL's checkpoint → safetensors")
     to_ours.add_argument("checkpoint", type=Path, help="file of torch.save or Lightning, or .safetensors")
-    to_ours.add_argument("--out", type=Path, required=True, help="file to write, .safetensors")
+    to_ours.add_argument("--out", type=Path, required=True, help="new file to write, .safetensors")
     to_ours.add_argument("--prefix", default="", help="put before each name, for example `simvp.` (default: nothing)")
     to_ours.set_defaults(command=_weights_import)
     to_theirs = kinds.add_parser("export", help="the SimVP of a run → a checkpoint for OpenSTL")
     to_theirs.add_argument("run", type=Path, help="folder of the run, results/runs/EXPERIMENT/seed_SEED")
-    to_theirs.add_argument("--out", type=Path, required=True, help="file to write, .ckpt or .safetensors")
+    to_theirs.add_argument("--out", type=Path, required=True, help="new file to write, .ckpt or .safetensors")
     to_theirs.add_argument(
         "--lightning", action="store_true", help="as Lightning writes them, which OpenSTL's test reads"
     )
@@ -168,23 +169,8 @@ def _weights_parser(parser: argparse.ArgumentParser) -> None:
 def _index(options: argparse.Namespace) -> int:
     from framecast.index import index_folder
 
-    _make_folder(options.out)
     print(index_folder(options.folder.expanduser(), options.out, options.timeout))
     return 0
-
-
-def _make_folder(path: Path) -> None:
-    """Make the folder for the results before the work for them, which may take hours, is done.
-
-    Raises:
-        OSError: it cannot be made or written to.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise NotADirectoryError(f"--out {str(path)!r}: there is a file in its place; give a folder") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(f"--out {str(path)!r}: this folder may not be written to; give another one")
 
 
 SHARES = {
@@ -272,8 +258,7 @@ def _filter(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from framecast.png_export import export_png
 
-    for folder in options.frames:
-        export_png(folder, options.view, options.out)
+    export_png(options.frames, options.view, options.out)
     return 0
 
 
@@ -306,7 +291,6 @@ def _edit(options: argparse.Namespace) -> int:
         raise ValueError(f"--frame is {options.frame} and --steps {options.steps}; at least 0 and 1 are needed")
     names = ("text", "prompt", "progress", "steps", "text_guidance", "image_guidance", "scheduler", "seed")
     wish = Wish(**{name: getattr(options, name) for name in names})
-    _make_folder(options.out.parent)
     try:
         words = edit(
             options.pipeline or str(exported(options.run)), wish, options.out, run=options.run,
@@ -386,7 +370,10 @@ def _config_annotate(options: argparse.Namespace) -> int:
     from framecast import config_docs
     from framecast.files import replacing
 
-    text = config_docs.annotate(options.file.read_text(encoding="utf-8"))
-    with replacing(options.file) as temporary:
+    try:
+        text = config_docs.annotate(options.file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{options.file}: {error}") from error
+    with replacing(options.file.resolve()) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return 0

@@ -7,6 +7,7 @@ repository to what these functions return.
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -100,20 +101,25 @@ def _default(field: FieldInfo) -> str:
 # --- the annotated config file ---------------------------------------------------------------------------------------
 
 
+HEAD = [
+    "# The embedded default: every experiment, comparison and parameter of this project.",
+    "# The comments are generated (`framecast config annotate`); all keys and defaults: docs/config.md.",
+]
+
+
 def annotate(text: str) -> str:
     """A config file with every key's description above its first use; the values stay as they are.
 
     Raises:
         ConfigError: the file is no complete, valid config.
+        ValueError: it has comments that were not generated.
     """
     mapping = yaml.safe_load(text)
     parse(Config, mapping)
+    if HEAD[1] not in text and re.search(r"(^|\s)#", text, re.MULTILINE):
+        raise ValueError("it has comments of its own, which would be lost: delete them, or annotate a copy")
     explained: set[tuple[type[BaseModel], str]] = set()
-    head = [
-        "# The embedded default: every experiment, comparison and parameter of this project.",
-        "# The comments are generated (`framecast config annotate`); all keys and defaults: docs/config.md.",
-    ]
-    return "\n".join([*head, *_emit(Config, mapping, 0, explained)]) + "\n"
+    return "\n".join([*HEAD, *_emit(Config, mapping, 0, explained)]) + "\n"
 
 
 def _emit(model: type[BaseModel], mapping: dict[str, Any], depth: int, explained: set[Any]) -> Iterator[str]:

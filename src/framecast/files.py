@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,11 @@ from typing import Any
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path for a file or a folder; at success it takes the place of `path`, else it is removed.
 
-    The temporary name carries the process id and ends like `path`, so that writers that look at the suffix work.
+    The temporary name carries the process id and ends like `path`, so that writers that look at the suffix work. What
+    is at `path` stays until the new one is whole, and is put back where the exchange fails.
+
+    Raises:
+        IsADirectoryError, NotADirectoryError: a file would replace a folder, or a folder a file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,12 +30,42 @@ def replacing(path: str | Path) -> Iterator[Path]:
     remove(temporary)
     try:
         yield temporary
-        if path.is_dir():
-            remove(path)
-        os.replace(temporary, path)
+        _exchange(temporary, path)
     except BaseException:
         remove(temporary)
         raise
+
+
+def _exchange(temporary: Path, path: Path) -> None:
+    """Put a new file or folder in the place of an earlier one of its kind, if there is one."""
+    if path.exists() and temporary.exists() and path.is_dir() != temporary.is_dir():
+        if path.is_dir():
+            raise IsADirectoryError(f"{str(path)!r} is a folder, which no file replaces: move it away")
+        raise NotADirectoryError(f"{str(path)!r} is a file, which no folder replaces: move it away")
+    if path.is_dir():
+        _exchange_folders(temporary, path)
+    else:
+        os.replace(temporary, path)
+
+
+def _exchange_folders(temporary: Path, path: Path) -> None:
+    """A folder with content cannot be renamed over: the earlier one is moved aside first, and removed last."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}.old.", dir=path.parent))
+    earlier = aside / path.name
+    try:
+        os.rename(path, earlier)
+        os.rename(temporary, path)
+    except BaseException:
+        if os.path.lexists(earlier) and not os.path.lexists(path):
+            os.rename(earlier, path)
+        with contextlib.suppress(OSError):  # what could not be put back is kept there
+            aside.rmdir()
+        raise
+    remove(aside)
+
+
+UNFINISHED = re.compile(r"\.\d+\.(part|old)\.")
+"""Start of the names that `replacing` gives to what it has not finished; a killed process leaves them."""
 
 
 def remove(path: Path) -> None:

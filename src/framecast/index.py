@@ -27,6 +27,7 @@ import pyarrow.parquet
 
 from framecast.files import replacing
 from framecast.listing import list_videos, printable
+from framecast.own_files import OwnFolder
 from framecast.progress import track
 
 WORKER = [sys.executable, "-m", "framecast.index_worker"]
@@ -107,10 +108,12 @@ def index_folder(folder: Path, out: Path, timeout: float) -> str:
 
     Raises:
         FileNotFoundError: the folder is missing, or no file in it has a video's suffix.
-        ValueError: none of the files gives a frame; the tables are written all the same.
+        ValueError: none of the files gives a frame; the tables are written all the same. `out` holds files that no
+            earlier call wrote.
     """
     from framecast.config import PlainSource
 
+    own = OwnFolder(out, "index")
     source = PlainSource(kind="plain", path=str(folder)).model_dump()
     video_ids = [video_id for video_id, _, _ in list_videos(source)]
     if not video_ids:
@@ -119,6 +122,7 @@ def index_folder(folder: Path, out: Path, timeout: float) -> str:
             "Give the folder that holds the videos, or rename the files"
         )
     index, rejected = out / "index.parquet", out / "rejected.csv"
+    own.claim([index.name, rejected.name])
     with tempfile.TemporaryDirectory(prefix="framecast_index_") as work:
         part = Path(work) / "bucket_0.parquet"
         index_bucket(folder, video_ids, part, timeout)

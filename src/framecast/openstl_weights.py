@@ -22,6 +22,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from framecast import weights
 from framecast.files import read_json, replacing
+from framecast.own_files import check_new_file
 
 LIGHTNING = "model."
 """Prefix of the network's parameters in a Lightning checkpoint of OpenSTL."""
@@ -117,8 +118,9 @@ def import_file(checkpoint: Path, out: Path, prefix: str) -> int:
     """Write a checkpoint's weights as safetensors with a prefix before each name; returns their number.
 
     Raises:
-        OSError, ValueError: see `load`; besides, `out` does not end in .safetensors.
+        OSError, ValueError: see `load`; besides, `out` does not end in .safetensors, or exists.
     """
+    check_new_file(out, [checkpoint])
     if out.suffix != ".safetensors":
         raise ValueError(f"--out {out}: the name of the file to write must end in .safetensors")
     state = {prefix + name: tensor for name, tensor in load(checkpoint).items()}
@@ -134,7 +136,7 @@ def export_run(folder: Path, out: Path, lightning: bool) -> int:
 
     Raises:
         OSError: the folder has no weights.
-        ValueError: the run's network holds no SimVP.
+        ValueError: the run's network holds no SimVP; `out` exists or lies in the run.
     """
     path = folder / "model.safetensors"
     if not path.is_file():
@@ -145,6 +147,7 @@ def export_run(folder: Path, out: Path, lightning: bool) -> int:
     if not state:
         raise ValueError(f"{path}: no name starts with {IN_A_RUN!r}, so there is no SimVP in it; its model is "
                          f"{_model(folder)!r}")  # fmt: skip
+    check_new_file(out, [folder])
     save(state, out, lightning)
     return len(state)
 

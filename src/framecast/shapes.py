@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from framecast.files import replacing
+from framecast.own_files import OwnFolder, check_new_file
 from framecast.world.actions import ACTIONS, ORDER
 
+COMMAND = "world"
+"""The sub-command whose folders `write_folder`, `write_frame_folders` and `write_ssv2` make."""
 CLIPS = 2
 """Clips in one recording group: the same light, floor and stock of objects."""
 
@@ -56,24 +59,26 @@ def write_frame_folders(
     Args:
         source: A world source of the config.
         shares: Folder to its share of the videos; recording groups stay together.
-        out: Folder that is written, whole or not at all.
-        truth: Outside `out`: a .npy file for the masks of the hidden videos' 22nd frames, uint8 [videos, H, W].
+        out: Folder that is written, whole or not at all; absent, empty, or made by an earlier call.
+        truth: Outside `out`: a new .npy file for the masks of the hidden videos' 22nd frames, uint8 [videos, H, W].
 
     Returns:
         Videos in each folder.
 
     Raises:
-        ValueError: the shares cannot be met, or `truth` lies in `out`.
+        ValueError: the shares cannot be met, `truth` lies in `out` or exists, or `out` holds other files.
     """
     import numpy as np
 
     from framecast.world import frame_layout
 
-    if truth is not None and truth.resolve().is_relative_to(out.resolve()):
-        raise ValueError(f"the truth of the hidden videos, {truth}, lies in {out}: give a file outside")
+    own = OwnFolder(out, COMMAND)
+    if truth is not None:
+        if truth.resolve().is_relative_to(out.resolve()):
+            raise ValueError(f"the truth of the hidden videos, {truth}, lies in {out}: give a file outside")
+        check_new_file(truth, option="--truth")
     dealt = frame_layout.deal(video_ids(source), shares)
-    with replacing(out) as folder:
-        folder.mkdir()
+    with own.whole() as folder:
         last = frame_layout.write(source, dealt, folder)
         if truth is not None:
             with replacing(truth) as temporary, temporary.open("wb") as stream:
@@ -87,28 +92,31 @@ def write_ssv2(source: dict[str, Any], shares: dict[str, float], out: Path) -> d
     Args:
         source: A world source of the config.
         shares: train, validation, test to their shares of the videos; recording groups stay together.
-        out: Folder that is written, whole or not at all.
+        out: Folder that is written, whole or not at all; absent, empty, or made by an earlier call.
 
     Returns:
         Videos in each.
 
     Raises:
-        ValueError: the shares cannot be met.
+        ValueError: the shares cannot be met, or `out` holds other files.
     """
     from framecast.world import frame_layout, ssv2_layout
 
+    own = OwnFolder(out, COMMAND)
     dealt = frame_layout.deal(video_ids(source), shares, ssv2_layout.SETS)
-    with replacing(out) as folder:
-        folder.mkdir()
+    with own.whole() as folder:
         ssv2_layout.write(source, dealt, folder)
     return {name: len(videos) for name, videos in dealt.items()}
 
 
 def write_folder(source: dict[str, Any], out: Path) -> None:
-    """The whole world as a plain folder for people: as `generate`, and labels.csv beside."""
+    """The whole world as a plain folder for people: as `generate`, and labels.csv beside.
+
+    Raises:
+        ValueError: `out` holds files that no earlier call wrote.
+    """
     from framecast.world import files
 
-    with replacing(out) as folder:
-        folder.mkdir()
+    with OwnFolder(out, COMMAND).whole() as folder:
         files.write(source, video_ids(source), folder)
         files.labels_as_csv(folder)

@@ -11,12 +11,14 @@ from dataclasses import astuple, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TextIO
 
 import av
 import numpy as np
 
 from framecast import frame_folders, video
 from framecast.config import PlainSource
+from framecast.files import replacing
 from framecast.listing import is_picture, list_frame_folders, list_videos
 from framecast.video import Probe, VideoError
 
@@ -155,43 +157,41 @@ def _searched(folder: Path) -> list[Clip]:
     return [Clip(video_id, folder / video_id) for video_id, _, _ in found]
 
 
-def check_own(out: Path, table: str) -> None:
-    """Refuse to write among files of other origin.
+COLUMNS = [field.name for field in fields(Outcome)]
 
-    Raises:
-        ValueError: `out` is a file, or a folder that holds files but not the table that the command writes.
-    """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {str(out)!r} is a file; give a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / table).is_file():
-        raise ValueError(
-            f"--out {str(out)!r} holds files but no {table}, so this command did not write them; give an empty or a "
-            "new folder"
-        )
+
+def _writer(stream: TextIO) -> Any:
+    return csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 class Journal:
-    """The table of outcomes, a line as soon as a video is done: a run that is killed leaves what it did."""
+    """The table of outcomes, a line as soon as a video is done: a call that is killed leaves what it did.
+
+    Lines of an earlier call stay before these until all videos are done, so that an interrupted call loses none.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.stream = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115 (closed by `with`)
-        self.writer = csv.writer(self.stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        self.path = path
+        self.stream = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 (closed by `with`)
         self.outcomes: list[Outcome] = []
 
     def __enter__(self) -> Journal:
-        self.writer.writerow(field.name for field in fields(Outcome))
+        if not self.stream.tell():
+            _writer(self.stream).writerow(COLUMNS)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stream.close()
+        if kind is None:
+            with replacing(self.path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+                _writer(stream).writerows([COLUMNS, *map(astuple, self.outcomes)])
 
     def add(self, outcome: Outcome) -> None:
         """Write one line."""
         self.outcomes.append(outcome)
-        self.writer.writerow(astuple(outcome))
+        _writer(self.stream).writerow(astuple(outcome))
         self.stream.flush()
 
     def check(self) -> list[Outcome]:

@@ -24,6 +24,7 @@ from framecast.apply._runs import running, trained
 from framecast.apply._sources import Clip
 from framecast.files import read_json, replacing
 from framecast.mask_pictures import row
+from framecast.own_files import check_new_file
 from framecast.tasks import progress
 from framecast.video import VideoError
 
@@ -110,14 +111,15 @@ def edit(
 
     Args:
         pipeline: Folder or hub name of an InstructPix2Pix pipeline, with `revision` of the hub.
-        out: A .png file; `…_comparison.png` goes beside it.
+        out: A new .png file; `…_comparison.png` goes beside it.
         run: A run whose weights replace the pipeline's, and whose size of frames is taken.
         image, video, frame: One picture, or a video and the number of the frame given.
         estimate: Folder of a run of task `progress` that says how far the action in the video has got.
         device: `auto`, `cpu`, `cuda` or `mps`.
 
     Raises:
-        OSError, ValueError: a file, run or pipeline that cannot be used. WeightsError: weights that are absent.
+        OSError, ValueError: a file, run or pipeline that cannot be used; `out` exists or lies in one.
+        WeightsError: weights that are absent.
     """
     if (image is None) == (video is None):
         raise ValueError("give either --image, or --video and the number of its --frame")
@@ -125,13 +127,17 @@ def edit(
         raise ValueError("--estimate takes the progress from the frames of a --video, in place of --progress")
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {str(out)!r}: give a .png file")
+    beside = out.with_name(f"{out.stem}_comparison.png")
+    read = [Path(one) for one in (pipeline, run, image, video, estimate) if one is not None]
+    for path in (out, beside):
+        check_new_file(path, read)
     percent = wish.progress
     if estimate is not None and video is not None:
         percent = int(100 * estimated(estimate, Clip(video.name, video), frame, str(wish.text), device))
     words, source = wish.words(percent), opened(pipeline, revision, run, device)
     given = _picture(image, source) if image is not None else _frame(Clip(str(video), Path(str(video))), frame, source)
     found = source.draw(given, words, wish)
-    for path, picture in ((out, found), (out.with_name(f"{out.stem}_comparison.png"), row([given, found]))):
+    for path, picture in ((out, found), (beside, row([given, found]))):
         with replacing(path) as temporary:
             Image.fromarray(picture).save(temporary, format="PNG")
     return words

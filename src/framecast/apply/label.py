@@ -20,10 +20,10 @@ import torch
 
 from framecast import progress, video
 from framecast.apply._runs import Trained, running, trained
-from framecast.apply._sources import Clip, Journal, Outcome, Views, check_own, find
-from framecast.files import replacing
+from framecast.apply._sources import Clip, Journal, Outcome, Views, find
 from framecast.mask_pictures import overlay
 from framecast.ops.masks import resized
+from framecast.own_files import OwnFolder
 from framecast.tasks import segmentation
 from framecast.video import VideoError
 
@@ -43,14 +43,15 @@ def label(run: Path, sources: list[Path], out: Path, device: str = "auto") -> li
         What stands in labels.csv.
 
     Raises:
-        OSError, ValueError: the run cannot be used; there is no video, or none that can be read; `out` serves something
-            else.
+        OSError, ValueError: the run cannot be used; there is no video, or none that can be read; `out` holds files that
+            no earlier call wrote.
     """
     segmenter, clips = trained(Path(run), "segmentation"), find(sources, out)
-    check_own(Path(out), TABLE)
-    with Journal(Path(out) / TABLE) as journal, running(segmenter, device) as place:
+    own = OwnFolder(out, "label", [run, *(clip.path for clip in clips)])
+    own.claim([TABLE])
+    with Journal(own.path / TABLE) as journal, running(segmenter, device) as place:
         for clip in progress.track(clips, "label", len(clips), "video"):
-            journal.add(_labelled(clip, segmenter, place, Path(out)))
+            journal.add(_labelled(clip, segmenter, place, own))
         return journal.check()
 
 
@@ -64,14 +65,13 @@ def segmented(frames: np.ndarray, segmenter: Trained, place: torch.device) -> np
     return torch.cat(found).numpy()
 
 
-def _labelled(clip: Clip, segmenter: Trained, place: torch.device, out: Path) -> Outcome:
+def _labelled(clip: Clip, segmenter: Trained, place: torch.device, own: OwnFolder) -> Outcome:
     """Write the folder of one video."""
     masks: list[np.ndarray] = []
     complaints: list[str] = []
     try:
         size, fps = clip.size, clip.fps
-        with replacing(out / clip.video_id) as folder:
-            folder.mkdir()
+        with own.part(clip.video_id) as folder:
             pictures = _overlays(clip, segmenter, place, masks, complaints)
             frames = video.encode(pictures, folder / "overlay.mp4", fps)
             _write(masks, (frames, *size), folder / "mask.npy")

@@ -22,12 +22,12 @@ import torch
 
 from framecast import frame_folders, progress
 from framecast.apply._runs import Trained, running, trained
-from framecast.apply._sources import Clip, Journal, Outcome, check_own, find, too_short
+from framecast.apply._sources import Clip, Journal, Outcome, find, too_short
 from framecast.apply.label import segmented
-from framecast.files import replacing
 from framecast.listing import MASKS
 from framecast.mask_submission import write_last
 from framecast.ops.masks import resized
+from framecast.own_files import OwnFolder
 from framecast.tasks import future_masks
 from framecast.video import VideoError
 
@@ -53,7 +53,7 @@ def predict(
 
     Raises:
         OSError, ValueError: a run cannot be used, or the two have other numbers of classes; there is no video, or none
-            that can be used; `out` serves something else.
+            that can be used; `out` holds files that no earlier call wrote.
     """
     if first < 0:
         raise ValueError(f"--first is {first}; the number of the first frame given is 0 or more")
@@ -65,8 +65,8 @@ def predict(
             "equal: name the run whose masks it was trained on"
         )
     clips, others = find(sources, out), [] if segmenter is None else [segmenter]
-    check_own(Path(out), TABLE)
-    with replacing(out) as folder:
+    networks = [run] if labeler is None else [run, labeler]
+    with OwnFolder(out, "predict", [*networks, *(clip.path for clip in clips)]).whole() as folder:
         with Journal(folder / TABLE) as journal, running(forecaster, device, *others) as place:
             _Forecast(forecaster, segmenter, first, place).write(clips, journal, folder)
         return journal.outcomes
