@@ -30,10 +30,10 @@ def main(flags: list[str]) -> int:
         return 0
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process.create_time()))
     print(
-        f"framecast: Snakemake still runs in {folder}: process {process.pid}, since {since}. After Ctrl-C or SIGTERM it "
-        "goes on until its running jobs have ended.\n"
-        f"Wait until it has ended, or end it and its jobs now: kill -9 {process.pid} (training continues from its last "
-        "checkpoint). Then give the command again.",
+        f"framecast: Snakemake still runs in {folder}: process {process.pid}, since {since}. After Ctrl-C or SIGTERM "
+        "it goes on until its running jobs have ended.\n"
+        f"Wait until it has ended, or end it and its jobs now: kill -9 {process.pid} (training continues from its "
+        "last checkpoint). Then give the command again.",
         file=sys.stderr,
     )
     return 1
