@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -66,3 +67,7 @@ for track in FLOW.tracks():
 
 
 FLOW.check_targets(get_argument_parser, workflow.rules, main=workflow.is_main_process)
+
+
+onstart:
+    logger.info(FLOW.outlook(workflow, REPOSITORY / "benchmarks" / "demo.json"))

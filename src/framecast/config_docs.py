@@ -24,8 +24,8 @@ WIDTH = 118
 ORDER: list[type[BaseModel]] = [
     config.Config, config.Run, config.Light, config.Settings, config.Data, config.WorldSource, config.PlainSource,
     config.FrameFolderSource, config.Ssv2Source, config.RandomSplit, config.SubfolderSplit, config.ListSplit,
-    config.OfficialSplit, config.AnnotationFile, config.FrameSet, config.Encoder, config.Track, config.Task, config.Part,
-    config.Budget, config.Sweep, config.Experiment, config.Init, config.Comparison,
+    config.OfficialSplit, config.AnnotationFile, config.FrameSet, config.Encoder, config.Track, config.Task,
+    config.Part, config.Budget, config.Sweep, config.Experiment, config.Init, config.Comparison,
 ]  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def annotate(text: str) -> str:
 def _emit(
     model: type[BaseModel], mapping: dict[str, Any], depth: int, explained: set[Any], part: type[BaseModel] = Part
 ) -> Iterator[str]:
-    """Lines of a mapping. `part` describes the keys that an entry of `tasks` or `models` has beside its module's own."""
+    """Lines of a mapping. `part` has the keys of an entry of `tasks` or `models` that are not its module's own."""
     for key, value in mapping.items():
         owner = model if key in model.model_fields else part
         field = owner.model_fields.get(key)

@@ -275,7 +275,9 @@ def _of_tracks(config: Config) -> Config:
     lists = {
         "experiments": [name for name in run.experiments if _track(config, name) in tracks],
         "submissions": [name for name in run.submissions if _track(config, name) in tracks],
-        "comparisons": [name for name in run.comparisons if _track(config, config.comparisons[name].baseline) in tracks],
+        "comparisons": [
+            name for name in run.comparisons if _track(config, config.comparisons[name].baseline) in tracks
+        ],
     }
     if not any(lists.values()):
         raise ConfigError(

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from framecast import SETTINGS, catalogue, forkserver, hub, plan
-from framecast.files import canonical
+from framecast import SETTINGS, catalogue, forkserver, hub, outlook, plan
+from framecast.files import canonical, read_json
 from framecast.fingerprint import SOURCE
+from framecast.outlook import Work
 from framecast.split_rules import split_names
 from framecast.validation import ConfigError, nearest
 
@@ -380,8 +381,10 @@ class Flow:
         return list(self.plan["tracks"])
 
     def track(self, name: str) -> list[str]:
-        """Files of one track: its comparisons with galleries, scores, caches, probes, submissions and pictures. Workbook
-        and page are not among them: they are about everything that is active."""
+        """Files of one track: comparisons with galleries, scores, caches, probes, submissions and pictures.
+
+        Workbook and page are not among them: they are about everything that is active.
+        """
         own = self.plan["tracks"][name]
         experiments = {one: self.plan["experiments"][one] for one in own["experiments"]}
         comparisons = {one: self.plan["comparisons"][one] for one in own["comparisons"]}
@@ -407,10 +410,24 @@ class Flow:
         names = {rule.name for rule in rules}
         for word in parser().parse_known_args(sys.argv[1:])[0].targets:
             if word not in names and not set("/.") & set(word):
+                near, there = nearest(word, ["all", *self.tracks()]), ", ".join(self.tracks()) or "none"
                 sys.exit(
-                    f"framecast: there is no target {word!r}{nearest(word, ['all', *self.tracks()])}; targets are: all, "
-                    f"the active tracks ({', '.join(self.tracks()) or 'none'}), and files below {self.results}/"
+                    f"framecast: there is no target {word!r}{near}; targets are: all, the active tracks ({there}), and "
+                    f"files below {self.results}/"
                 )
+
+    def outlook(self, workflow: Any, measured: Path) -> str:
+        """What is about to run, for the user (`framecast.outlook`).
+
+        Args:
+            workflow: Snakemake's object, when its jobs are known.
+            measured: File with the CPU seconds of the default config; they do not hold for a config with overlays.
+        """
+        found = workflow.dag.needrun_jobs()
+        jobs = [Work(job.rule.name, dict(job.wildcards.items()), list(job.output)) for job in found if job.output]
+        changed = workflow.overwrite_configfiles or workflow.config_settings.overwrite_config
+        seconds = read_json(measured) if measured.is_file() and not changed else None
+        return outlook.text(self.plan, jobs, workflow.cores, seconds)
 
     # --- analysis ---
 
