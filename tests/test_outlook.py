@@ -13,7 +13,10 @@ from framecast import outlook
 from framecast.outlook import Work
 from framecast.workflow_inputs import Flow
 
-MEASURED = {"cores": 2, "rules": {"train": {"jobs": 4, "cpu_seconds": 400.0}, "score": {"jobs": 6, "cpu_seconds": 6.0}}}
+MEASURED: dict[str, Any] = {
+    "cores": 2,
+    "rules": {"train": {"jobs": 4, "cpu_seconds": 400.0}, "score": {"jobs": 6, "cpu_seconds": 6.0}},
+}
 PLAN: dict[str, Any] = {
     "tracks": {
         "masks": {"title": "Future masks", "experiments": ["copy", "simvp"], "comparisons": ["masks", "tuning"]},
@@ -59,6 +62,13 @@ def test_the_time_is_that_of_the_jobs_that_are_left(rules: list[str], cores: int
     assert outlook.duration([Work(rule, {}, []) for rule in rules], cores, MEASURED) == words
 
 
+def test_what_was_spent_outside_of_jobs_is_shared_out() -> None:
+    rules = {**MEASURED["rules"], "Snakemake": {"jobs": 0, "cpu_seconds": 50.0}}
+    jobs = [Work(rule, {}, []) for rule in ["train"] * 4 + ["score"] * 6]
+    assert outlook.duration(jobs, 1, {"cores": 2, "rules": rules}).startswith("about 8 min of CPU time")  # 456 s
+    assert outlook.duration(jobs[-1:], 1, {"cores": 2, "rules": rules}).startswith("about 6 s of CPU time")
+
+
 def job(rule: str, output: list[str]) -> SimpleNamespace:
     return SimpleNamespace(rule=SimpleNamespace(name=rule), wildcards={}, output=output)
 
@@ -77,4 +87,4 @@ def test_the_measured_time_is_of_the_default_alone(
         overwrite_configfiles=overlays, config_settings=SimpleNamespace(overwrite_config=changes), cores=2,
     )  # fmt: skip
     text = Flow(PLAN, {}, Path("results")).outlook(workflow, tmp_path / "demo.json")
-    assert text.startswith("1 jobs") and ("CPU time" in text) == timed
+    assert text.startswith("1 job") and ("CPU time" in text) == timed

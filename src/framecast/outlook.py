@@ -1,6 +1,8 @@
 """What a run is about to make, and about how long that takes: printed before its first job.
 
-How long is known of the embedded default alone, as CPU seconds that `benchmarks/demo.py --save` measured.
+The time is known for the embedded default alone: `benchmarks/demo.json` holds what `benchmarks/demo.py` measured,
+`{"command": …, "cores": …, "rules": {rule: {"jobs": …, "cpu_seconds": …}}}`. What it spent outside of jobs (Snakemake
+itself) stands as an entry with no jobs, and is shared out among all.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 WIDTH = 100
-PAGES = ("summary.xlsx", "report.html")
+SUMMARIES = ("summary.xlsx", "report.html")
 
 
 class Work(NamedTuple):
@@ -34,9 +36,10 @@ def text(plan: dict[str, Any], jobs: list[Work], cores: int, measured: dict[str,
             they ran on; None where they do not hold for this config.
     """
     time = f", {duration(jobs, cores, measured)}" if measured else ""
-    pages = [str(Path.cwd() / file) for job in jobs for file in job.output if Path(file).name in PAGES]
+    summaries = [str(Path.cwd() / file) for job in jobs for file in job.output if Path(file).name in SUMMARIES]
     tracks = [line for name in plan["tracks"] for line in _track(plan, name, jobs)]
-    return "\n".join([f"{len(jobs)} jobs{time}", *tracks, *(f"  → {page}" for page in sorted(pages, reverse=True))])
+    count = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
+    return "\n".join([count + time, *tracks, *(f"  → {path}" for path in sorted(summaries, reverse=True))])
 
 
 def duration(jobs: list[Work], cores: int, measured: dict[str, Any]) -> str:
@@ -44,9 +47,12 @@ def duration(jobs: list[Work], cores: int, measured: dict[str, Any]) -> str:
 
     More cores than in the measured run help until they wait for the longest chain of jobs, which nothing here knows.
     """
-    rules = measured["rules"]
-    means = {rule: entry["cpu_seconds"] / entry["jobs"] for rule, entry in rules.items()}
-    overall = sum(entry["cpu_seconds"] for entry in rules.values()) / sum(entry["jobs"] for entry in rules.values())
+    entries = measured["rules"].values()
+    count = sum(entry["jobs"] for entry in entries)
+    overall = sum(entry["cpu_seconds"] for entry in entries) / count
+    shared = sum(entry["cpu_seconds"] for entry in entries if not entry["jobs"]) / count
+    means = {rule: entry["cpu_seconds"] / entry["jobs"] + shared for rule, entry in measured["rules"].items()
+             if entry["jobs"]}  # fmt: skip
     seconds = sum(means.get(job.rule, overall) for job in jobs)
     used = min(cores, measured["cores"])
     bound = "about" if cores == used else "at most"
