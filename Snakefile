@@ -4,6 +4,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from snakemake.cli import get_argument_parser
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -53,3 +55,19 @@ rule all:
         FLOW.annotations(),
         "results/summary.xlsx",
         "results/report.html",
+
+
+for track in FLOW.tracks():
+
+    rule:
+        name:
+            track
+        input:
+            FLOW.track(track),
+
+
+FLOW.check_targets(get_argument_parser, workflow.rules, main=workflow.is_main_process)
+
+
+onstart:
+    logger.info(FLOW.outlook(workflow, REPOSITORY / "benchmarks" / "demo.json"))

@@ -39,6 +39,9 @@ def row(text: str, block: str, name: str) -> str:
 
 
 def test_plain_text_holds_the_numbers(results: Path) -> None:
+    assert "page: " not in console.comparisons(results), "a track's target makes no page"
+    for name in ("summary.xlsx", "report.html"):
+        (results / name).touch()
     text, comparison = console.comparisons(results), against_gru(results)
     test = next(one for one in comparison["tests"] if (one["treatment"], one["metric"]) == ("tmdn_gap1", "mse"))
     level = next(one for one in comparison["levels"] if (one["experiment"], one["metric"]) == ("tmdn_gap1", "mse"))

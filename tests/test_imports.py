@@ -63,5 +63,21 @@ def test_no_torch(module: str) -> None:
     assert "torch" not in imports_of(module)
 
 
+def test_checking_a_config_imports_no_library_of_networks_or_tests() -> None:
+    """The first parse after an edit of config or code loads every task and model that the config names."""
+    code = """
+import sys, yaml
+from framecast import plan
+from framecast.config import Config
+from framecast.validation import parse
+plan.resolve(parse(Config, yaml.safe_load(open(sys.argv[1]))))
+print(" ".join(sys.modules))
+"""
+    command = [sys.executable, "-c", code, str(SOURCE.parent / "config" / "config.yaml")]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert "framecast.tasks.latent_autoencoder" in loaded
+    assert not {"diffusers", "transformers", "accelerate", "scipy"} & set(loaded)
+
+
 def test_parsing_the_snakefile_imports_neither_torch_nor_pandas() -> None:
     assert not {"torch", "pandas", "scipy"} & imports_of("workflow_inputs")

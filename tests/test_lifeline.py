@@ -97,7 +97,7 @@ def test_what_counts_as_snakemake(words: list[str], is_it: bool) -> None:
             return words
 
     process: Any = Process()
-    assert lifeline._is_snakemake(process) == is_it
+    assert lifeline.is_snakemake(process) == is_it
 
 
 def test_the_chain_reaches_the_topmost_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:

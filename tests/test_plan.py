@@ -82,6 +82,10 @@ def test_the_default_is_valid() -> None:
         ("run.pictures", ["simvp_2"], ["run.pictures", "'simvp_2'", "simvp_tuned"]),
         ("run.pictures", ["tmdn_1"], ["run.pictures", "task 'next_1' of 'tmdn_1' draws no pictures", "pixels"]),
         ("run.submissions", ["simvp_2"], ["run.submissions", "'simvp_2'", "simvp_tuned"]),
+        ("run.tracks", ["mask"], ["run.tracks", "no track 'mask'", "did you mean 'masks'", "embedding, frames"]),
+        ("run.tracks", [], ["run.tracks", "at least 1"]),
+        ("tasks.future.track", "mask", ["tasks.future.track", "no track 'mask'", "did you mean 'masks'"]),
+        ("models.gru.track", "masks", ["models.gru.track: unknown key"]),
     ],
 )
 def test_what_is_wrong_is_said(path: str, value: Any, words: list[str]) -> None:

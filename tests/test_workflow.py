@@ -36,7 +36,7 @@ OVERLAY = {
             "splits": {"kind": "random", "fractions": {"train": 0.4, "select": 0.3, "test": 0.3}},
         },
     },
-    "tasks": {"short": {"name": "embedding", "encoder": "tiny", "history": 8, "gap": 1}},
+    "tasks": {"short": {"name": "embedding", "track": "embedding", "encoder": "tiny", "history": 8, "gap": 1}},
     "models": {"gru_small": {"name": "recurrent", "cell": "gru", "hidden": 8}},
     "budgets": {"swept": {"steps": 4, "sweep": {"learning_rate": [0.001, 0.003], "steps": 2}}},
     "experiments": {
@@ -54,6 +54,7 @@ class Workflow:
     def __init__(self, folder: Path, overlay: dict = OVERLAY, below: tuple[str, ...] = ()) -> None:
         """below: Overlays of the repository that this one is merged on."""
         self.folder = folder
+        self.first_run = ""
         self.configfiles = [*below, "overlay.yaml"]
         for name in ("Snakefile", "workflow", "config", "profiles", "envs", "src"):
             source = ROOT / name
@@ -69,9 +70,9 @@ class Workflow:
         assert not check or done.returncode == 0, text[-6000:]
         return text
 
-    def pending(self) -> dict[str, int]:
+    def pending(self, *options: str) -> dict[str, int]:
         """Rule → number of jobs that a run would start now."""
-        text = self.snakemake("-n")
+        text = self.snakemake("-n", *options)
         table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", text, re.S | re.M)
         if table is None:
             assert "Nothing to be done" in text, text[-3000:]
@@ -129,7 +130,7 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     for number, path in enumerate(sorted((flow.folder / "made").rglob("*.mp4"))):
         shutil.move(path, videos / f"clip {number} é.mp4")
     (videos / "rubbish.mp4").write_bytes(b"no video")
-    flow.snakemake()
+    flow.first_run = flow.snakemake()
     return flow
 
 
@@ -154,6 +155,23 @@ def test_everything_is_there_and_a_second_run_does_nothing(workflow: Workflow) -
     scores = pd.read_csv(results / "runs/gru_short/seed_1/scores/test.csv")
     assert list(scores) == ["experiment", "data", "split", "seed", "sample_id", "unit", "metric", "value"]
     assert workflow.pending() == {}
+
+
+def test_a_run_says_first_what_it_makes_and_where(workflow: Workflow) -> None:
+    said, _, jobs = workflow.first_run.partition("Execute ")
+    assert "embedding: Next embedding" in said and "trains tiny encoder · gru_short × 2" in said, said
+    assert f"→ {workflow.folder.resolve() / 'results/report.html'}" in said
+    assert jobs
+
+
+def test_a_track_is_a_target_without_workbook_and_page(workflow: Workflow) -> None:
+    assert workflow.pending("embedding", "--forcerun", "compare") == {"compare": 1, "embedding": 1}
+    assert workflow.pending("masks", "--forcerun", "compare") == {}
+
+
+def test_a_target_that_is_not_there_names_the_nearest(workflow: Workflow) -> None:
+    text = workflow.snakemake("-n", "embeding", check=False)
+    assert "there is no target 'embeding'; did you mean 'embedding'?" in text and "Traceback" not in text
 
 
 def test_what_cannot_be_read_is_in_the_rejected_table(workflow: Workflow) -> None:

@@ -498,6 +498,21 @@ class Part(BaseModel):
     """Module in `framecast.tasks` or `framecast.models`; the other keys are the module's own (docs/config.md)."""
 
 
+class Task(Part):
+    """What is predicted from what: the name of a task's module, and that module's own keys beside it."""
+
+    track: str | None = Field(default=None, exclude=True)
+    """Key of `tracks`: what the task's experiments, and the comparisons with them, belong to; null belongs to none. It
+    groups, and is no part of any run."""
+
+
+class Track(Closed):
+    """A line of research: tasks whose results belong together. `snakemake TRACK` makes what is active of it, alone."""
+
+    title: str
+    """Name in what is printed."""
+
+
 class Sweep(Closed):
     """A small search on the split named by `select`, the same for every model that is compared."""
 
@@ -606,6 +621,9 @@ class Comparison(Closed):
 class Run(Closed):
     """What is active: `snakemake` builds these and what they need."""
 
+    tracks: Annotated[list[str], Field(min_length=1)] | None = None
+    """Keys of `tracks`. Of the lists below, only what belongs to these tracks is active; encoders belong to none and
+    stay. Null takes all."""
     experiments: list[str] = []
     """Experiments to train, predict and score. Those that a comparison, an encoder or an `init` needs are added."""
     comparisons: list[str] = []
@@ -672,7 +690,9 @@ class Config(Closed):
     """Frozen networks whose embeddings are cached."""
     prompts: dict[Name, Prompts] = {}
     """Instructions made of the videos' texts, whose embeddings are cached."""
-    tasks: dict[Name, Part] = {}
+    tracks: dict[Name, Track] = {}
+    """Lines of research, each a target of its own."""
+    tasks: dict[Name, Task] = {}
     """What is predicted from what."""
     models: dict[Name, Part] = {}
     """Networks and trivial baselines."""

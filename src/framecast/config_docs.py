@@ -24,8 +24,8 @@ WIDTH = 118
 ORDER: list[type[BaseModel]] = [
     config.Config, config.Run, config.Light, config.Settings, config.Data, config.WorldSource, config.PlainSource,
     config.FrameFolderSource, config.Ssv2Source, config.RandomSplit, config.SubfolderSplit, config.ListSplit,
-    config.OfficialSplit, config.AnnotationFile, config.FrameSet, config.Encoder, config.Part, config.Budget,
-    config.Sweep, config.Experiment, config.Init, config.Comparison,
+    config.OfficialSplit, config.AnnotationFile, config.FrameSet, config.Encoder, config.Track, config.Task,
+    config.Part, config.Budget, config.Sweep, config.Experiment, config.Init, config.Comparison,
 ]  # fmt: skip
 
 
@@ -122,14 +122,18 @@ def annotate(text: str) -> str:
     return "\n".join([*HEAD, *_emit(Config, mapping, 0, explained)]) + "\n"
 
 
-def _emit(model: type[BaseModel], mapping: dict[str, Any], depth: int, explained: set[Any]) -> Iterator[str]:
+def _emit(
+    model: type[BaseModel], mapping: dict[str, Any], depth: int, explained: set[Any], part: type[BaseModel] = Part
+) -> Iterator[str]:
+    """Lines of a mapping. `part` has the keys of an entry of `tasks` or `models` that are not its module's own."""
     for key, value in mapping.items():
-        field = model.model_fields.get(key)
+        owner = model if key in model.model_fields else part
+        field = owner.model_fields.get(key)
         pad = "  " * depth
         if depth == 0:
             yield ""
-        if field is not None and field.description and (model, key) not in explained:
-            explained.add((model, key))
+        if field is not None and field.description and (owner, key) not in explained:
+            explained.add((owner, key))
             yield from _comment(field.description, pad)
         yield from _entry(key, value, field.annotation if field else None, depth, explained)
 
@@ -144,7 +148,7 @@ def _entry(key: str, value: Any, annotation: Any, depth: int, explained: set[Any
             if number and depth == 0 and len(entry) > 2:
                 yield ""
             yield f"{pad}  {_scalar(name)}:"
-            yield from _emit(_part_model(table, entry, key), entry, depth + 2, explained)
+            yield from _emit(_part_model(table, entry, key), entry, depth + 2, explained, table)
     elif inner is not None and isinstance(value, dict) and value:
         yield f"{pad}{key}:"
         yield from _emit(inner, value, depth + 1, explained)
@@ -201,8 +205,8 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _part_model(table: type[BaseModel], entry: dict[str, Any], key: str) -> type[BaseModel]:
-    """For a task or model entry: its module's own config model, with `name` described as in `Part`."""
-    if table is not Part:
+    """For an entry of `tasks` or `models`: its module's own config model."""
+    if not issubclass(table, Part):
         return table
     module = components.load("tasks" if key == "tasks" else "models", entry["name"])
     own: type[Closed] = module.Config

@@ -17,7 +17,9 @@ def comparisons(results: Path) -> str:
         FileNotFoundError: the folder holds no comparison.
     """
     blocks = [block for record in _records(results) for block in [*_blocks(record), *_warnings(record)]]
-    return "\n\n".join([*blocks, f"workbook: {results}/summary.xlsx   page: {results}/report.html"])
+    files = {"workbook": results / "summary.xlsx", "page": results / "report.html"}
+    there = [f"{what}: {path}" for what, path in files.items() if path.is_file()]
+    return "\n\n".join([*blocks, *filter(None, ["   ".join(there)])])
 
 
 def markdown(results: Path) -> str:

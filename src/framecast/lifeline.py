@@ -47,11 +47,11 @@ def chain() -> list[Mark]:
     """The ancestors of this process up to the topmost Snakemake; empty when there is none."""
     client = os.environ.get(CLIENT)
     ancestors = psutil.Process(int(client)).parents() if client else psutil.Process().parents()
-    top = max((index for index, process in enumerate(ancestors) if _is_snakemake(process)), default=-1)
+    top = max((index for index, process in enumerate(ancestors) if is_snakemake(process)), default=-1)
     return [(process.pid, process.create_time()) for process in ancestors[: top + 1]]
 
 
-def _is_snakemake(process: psutil.Process) -> bool:
+def is_snakemake(process: psutil.Process) -> bool:
     """Whether the process runs Snakemake: `snakemake …`, `python …/snakemake …` or `python -m snakemake …`.
 
     A shell that merely has the word in its text is not meant: it may end while Snakemake goes on.

@@ -96,6 +96,7 @@ def source_digest() -> str:
 def resolve(config: Config) -> dict[str, Any]:
     """Check all references, add what the active entries need, fill in defaults, fingerprint the code."""
     _check_references(config)
+    config = _of_tracks(config)
     experiments = {name: _experiment(config, name) for name in _active(config)}
     encoders = _encoders_in_use(config, experiments)
     plan: dict[str, Any] = {
@@ -111,6 +112,7 @@ def resolve(config: Config) -> dict[str, Any]:
         "caches": sorted({(experiment["spec"]["data"], name) for experiment in experiments.values()
                           for name in experiment["needs"]["encoders"]} | _asked_caches(config, experiments)),
         "titles": {name: config.experiments[name].title or name for name in experiments},
+        "tracks": _tracks(config, list(experiments)),
     }  # fmt: skip
     return plan
 
@@ -119,6 +121,9 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def _check_references(config: Config) -> None:
+    for name, task in config.tasks.items():
+        if task.track is not None:
+            known("track", task.track, config.tracks, f"tasks.{name}.track")
     for name, experiment in config.experiments.items():
         where = f"experiments.{name}"
         known("task", experiment.task, config.tasks, f"{where}.task")
@@ -134,6 +139,8 @@ def _check_references(config: Config) -> None:
         _check_encoder(config, encoder, f"encoders.{name}")
     for name, prompts in config.prompts.items():
         _check_prompts(config, prompts, f"prompts.{name}")
+    for name in config.run.tracks or []:
+        known("track", name, config.tracks, "run.tracks")
     for name in config.run.experiments:
         known("experiment", name, config.experiments, "run.experiments")
     for name in config.run.encoders:
@@ -258,6 +265,44 @@ def _check_comparison(config: Config, name: str) -> None:
 
 
 # --- what is active --------------------------------------------------------------------------------------------------
+
+
+def _of_tracks(config: Config) -> Config:
+    """The config with the lists of `run` cut down to what belongs to `run.tracks`, where that is given."""
+    run, tracks = config.run, config.run.tracks
+    if tracks is None:
+        return config
+    lists = {
+        "experiments": [name for name in run.experiments if _track(config, name) in tracks],
+        "submissions": [name for name in run.submissions if _track(config, name) in tracks],
+        "comparisons": [
+            name for name in run.comparisons if _track(config, config.comparisons[name].baseline) in tracks
+        ],
+    }
+    if not any(lists.values()):
+        raise ConfigError(
+            f"run.tracks: nothing that `run` lists belongs to {tracks}; name it in run.experiments or run.comparisons, "
+            "and give its tasks this `track`"
+        )
+    return config.model_copy(update={"run": run.model_copy(update=lists)})
+
+
+def _track(config: Config, experiment: str) -> str | None:
+    return config.tasks[config.experiments[experiment].task].track
+
+
+def _tracks(config: Config, experiments: list[str]) -> dict[str, dict[str, Any]]:
+    """Track → title, active experiments and active comparisons of it, for tracks with any, in the config's order."""
+    members = {track: [name for name in experiments if _track(config, name) == track] for track in config.tracks}
+    return {
+        track: {
+            "title": config.tracks[track].title,
+            "experiments": names,
+            "comparisons": [name for name in config.run.comparisons if config.comparisons[name].baseline in names],
+        }
+        for track, names in members.items()
+        if names
+    }
 
 
 def _active(config: Config) -> list[str]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from framecast import SETTINGS, catalogue, forkserver, hub, plan
-from framecast.files import canonical
+from framecast import SETTINGS, catalogue, forkserver, hub, outlook, plan
+from framecast.files import canonical, read_json
 from framecast.fingerprint import SOURCE
+from framecast.outlook import Work
 from framecast.split_rules import split_names
-from framecast.validation import ConfigError
+from framecast.validation import ConfigError, nearest
 
 ENVS = {"openstl_simvp": "openstl"}
 """Model → environment file, where its network needs more than envs/torch.yaml has."""
@@ -371,6 +373,61 @@ class Flow:
             for seed in experiment["seeds"]
             for split in (experiment["evaluate"] if experiment["pictures"] else [])
         ]
+
+    # --- targets ---
+
+    def tracks(self) -> list[str]:
+        """Tracks with anything active: each is a target."""
+        return list(self.plan["tracks"])
+
+    def track(self, name: str) -> list[str]:
+        """Files of one track: comparisons with galleries, scores, caches, probes, submissions and pictures.
+
+        Workbook and page are not among them: they are about everything that is active.
+        """
+        own = self.plan["tracks"][name]
+        experiments = {one: self.plan["experiments"][one] for one in own["experiments"]}
+        comparisons = {one: self.plan["comparisons"][one] for one in own["comparisons"]}
+        read = {(one["spec"]["data"], encoder) for one in experiments.values() for encoder in one["needs"]["encoders"]}
+        caches = [pair for pair in self.plan["caches"] if tuple(pair) in read]
+        plan = {**self.plan, "experiments": experiments, "comparisons": comparisons, "caches": caches}
+        part = Flow(plan, self.shards, self.results)
+        groups = (part.comparisons(), part.galleries(), part.scores(), part.all_caches(), part.probes(),
+                  part.submissions(), part.pictures())  # fmt: skip
+        return [path for group in groups for path in group]
+
+    def check_targets(self, parser: Callable[[], Any], rules: Iterable[Any], main: bool) -> None:
+        """End the parse where a target on the command line is a plain word that names no rule.
+
+        Args:
+            parser: Makes Snakemake's parser of its command line: while it reads the Snakefile, its `workflow` does not
+                know the targets yet.
+            rules: All rules of the workflow.
+            main: Whether this is the main process; those of jobs have no targets of a user's.
+        """
+        if not main or "snakemake" not in sys.argv[0]:
+            return
+        names = {rule.name for rule in rules}
+        for word in parser().parse_known_args(sys.argv[1:])[0].targets:
+            if word not in names and not set("/.") & set(word):
+                near, there = nearest(word, ["all", *self.tracks()]), ", ".join(self.tracks()) or "none"
+                sys.exit(
+                    f"framecast: there is no target {word!r}{near}; targets are: all, the active tracks ({there}), and "
+                    f"files below {self.results}/"
+                )
+
+    def outlook(self, workflow: Any, measured: Path) -> str:
+        """What is about to run, for the user (`framecast.outlook`).
+
+        Args:
+            workflow: Snakemake's object, when its jobs are known.
+            measured: File with the CPU seconds of the default config; they do not hold for a config with overlays.
+        """
+        found = workflow.dag.needrun_jobs()
+        jobs = [Work(job.rule.name, dict(job.wildcards.items()), list(job.output)) for job in found if job.output]
+        changed = workflow.overwrite_configfiles or workflow.config_settings.overwrite_config
+        seconds = read_json(measured) if measured.is_file() and not changed else None
+        return outlook.text(self.plan, jobs, workflow.cores, seconds)
 
     # --- analysis ---
 

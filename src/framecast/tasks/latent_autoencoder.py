@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -25,6 +24,7 @@ from framecast.tasks.autoencoder import BEST_PSNR, SCALE, Moments, moving, weigh
 
 if TYPE_CHECKING:
     import pandas as pd
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
     from framecast.stores.predictions import Predictions
 
@@ -106,6 +106,8 @@ class LatentAutoencoder(nn.Module):
 
     def posterior(self, frames: Tensor) -> DiagonalGaussianDistribution:
         """Of frames [B, 3, H, W] in [0, 1]."""
+        from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
         return DiagonalGaussianDistribution(self.core.moments(2 * frames - 1))
 
     def decode(self, latents: Tensor) -> Tensor:
