@@ -1,6 +1,6 @@
 """What the demo costs: jobs, CPU seconds, start-up and wall time of every rule, in a fresh folder.
 
-    python benchmarks/demo.py [--native] [--neighbour] [--cores 2] [--targets …] [--configfile …]
+    python benchmarks/demo.py [--native] [--neighbour] [--save] [--cores 2] [--targets …] [--configfile …]
 
 CPU seconds (user + system, all processes, finished ones and those that outlived their parent) are the measure: they do
 not depend on what else the machine does. A weak CPU without AVX-512, AMX and bf16 arithmetic is emulated by environment
@@ -32,6 +32,7 @@ import psutil
 from framecast import costs
 
 ROOT = Path(__file__).resolve().parents[1]
+SAVED = Path(__file__).with_suffix(".json")
 WEAK = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -101,6 +102,9 @@ def main() -> None:
     parser.add_argument("--neighbour", action="store_true", help="one busy process beside the demo")
     parser.add_argument("--targets", nargs="*", default=[])
     parser.add_argument("--configfile", nargs="*", default=[])
+    parser.add_argument(
+        "--save", action="store_true", help="write benchmarks/demo.json, which `make demo` estimates by"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the results, instead of a temporary one")
     args = parser.parse_args()
     adopt_orphans()
@@ -121,6 +125,10 @@ def main() -> None:
     print(
         f"start-up: {100 * start / total:.0f} % of CPU seconds; wall: {wall / 60:.1f} min; second run: {again[1]:.1f} s"
     )
+    if args.save:
+        saved = {rule: {"jobs": jobs, "cpu_seconds": round(cpu, 1)} for rule, jobs, cpu, _, _ in rows}
+        command = "python benchmarks/demo.py --save"
+        SAVED.write_text(json.dumps({"command": command, "cores": args.cores, "rules": saved}, indent=1) + "\n")
     slowest = sorted(lines, key=lambda line: -line["cpu"])[:20]
     print("\nmost expensive jobs:")
     for line in slowest:
