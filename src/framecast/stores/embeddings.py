@@ -56,7 +56,7 @@ class EmbeddingWriter:
         if not (np.abs(embeddings) <= limit).all():
             raise ValueError(
                 f"embeddings of frames {self._rows} to {stop - 1} of this bucket are not finite in "
-                f"{self._embeddings.dtype}: use `precision: float32` (or bfloat16) and `store: float32`, "
+                f"{self._embeddings.dtype}: use `precision: float32` (or bf16) and `store: float32`, "
                 "or check its weights"
             )
         self._embeddings[self._rows : stop] = embeddings
