@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import framecast  # noqa: F401  before any test loads torch: it says how OpenMP's threads wait
+
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -71,14 +71,14 @@ def test_batch_size_changes_neither_numbers_nor_identity(frames, weights, tmp_pa
 
 
 def test_identity_follows_settings(frames, weights, tmp_path):
-    changes = [{}, {"precision": "bfloat16"}, {"store": "float16"}, {"pool": "mean"}]
+    changes = [{}, {"precision": "bf16"}, {"store": "float16"}, {"pool": "mean"}]
     identities = [encode(frames, weights, tmp_path / f"{i}.h5", **change).identity for i, change in enumerate(changes)]
     assert len(set(identities)) == len(changes)
 
 
 def test_mixed_precision_is_close(frames, weights, tmp_path):
     full = encode(frames, weights, tmp_path / "full.h5").table(list(COUNTS))[0]
-    mixed = encode(frames, weights, tmp_path / "mixed.h5", precision="bfloat16").table(list(COUNTS))[0]
+    mixed = encode(frames, weights, tmp_path / "mixed.h5", precision="bf16").table(list(COUNTS))[0]
     assert 0 < np.abs(full - mixed).max() < 0.1 * np.abs(full).max()
 
 

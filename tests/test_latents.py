@@ -349,7 +349,7 @@ def test_no_video_reaches(stores, weights, tmp_path):
 
 def test_half_precision(stores, weights, tmp_path):
     full = encoded(stores, weights, tmp_path / "full.h5").table(list(COUNTS))[0]
-    half = encoded(stores, weights, tmp_path / "half.h5", precision="bfloat16", store="float16")
+    half = encoded(stores, weights, tmp_path / "half.h5", precision="bf16", store="float16")
     assert half.frames(["a"], [0]).dtype == np.float32
     assert 0 < np.abs(full - half.table(list(COUNTS))[0]).max() < 0.1 * np.abs(full).max()
 

@@ -387,7 +387,7 @@ def test_mixed_precision(tmp_path: Path) -> None:
     for name, tensor in tensors(full).items():
         assert tensors(half)[name].dtype == tensor.dtype == torch.float32
         torch.testing.assert_close(tensors(half)[name], tensor, rtol=0.1, atol=0.02)
-    with pytest.raises(ValueError, match=r"'fp16', which needs a GPU.*'bf16' or 'float32'"):
+    with pytest.raises(ValueError, match=r"'fp16', which needs a GPU.*'auto', 'float32' or 'bf16'"):
         run(tmp_path / "c", toys.spec(budget__precision="fp16"))
 
 

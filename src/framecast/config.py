@@ -399,6 +399,9 @@ TEXT_KINDS = ("clip_text",)
 """Kinds of encoders that take texts, not frames; `prompts` name them."""
 
 
+Precision = Literal["auto", "float32", "bf16", "fp16"]
+
+
 class Encoder(Closed):
     """A frozen network that turns frames, or texts, into embeddings, cached once for all experiments."""
 
@@ -423,8 +426,9 @@ class Encoder(Closed):
     """The class token, or the mean over patch tokens (for encoders without a class token)."""
     batch: Positive = 32
     """Frames, or texts, in one forward pass."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Arithmetic of the forward pass."""
+    precision: Precision = "float32"
+    """Arithmetic of the forward pass: float32 gives the same embeddings on every device but for rounding. Others as in
+    `budgets`; buckets that were encoded in different precisions are refused."""
     store: Literal["float32", "float16"] = "float32"
     """Number format in the cache."""
 
@@ -539,8 +543,10 @@ class Budget(Closed):
     """Share of the steps with linearly rising learning rate; a cosine to zero follows."""
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest gradient norm; null does not clip."""
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
-    """Mixed precision."""
+    precision: Precision = "auto"
+    """Arithmetic of the network. `auto`: the device decides: bf16 on a GPU that has it, else float32. What was chosen
+    is part of a run's identity and stands in run.json; predictions are made with it. `bf16`, `fp16`: mixed precision;
+    most CPUs emulate bf16, at ten times the time of float32; fp16 needs a GPU."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights that is evaluated and saved; 0 keeps none."""
     evaluate_every: Positive = 200

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from framecast import devices, files, progress, provenance
+from framecast import devices, files, precision, progress, provenance
 from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameStore
 
@@ -40,7 +40,7 @@ def encode(frames: Path, encoder: dict[str, Any], weights: str, out: Path, devic
 
     Raises:
         WeightsError: the weights cannot be used.
-        ValueError: the view does not suit the network, or an embedding is not finite.
+        ValueError: the view does not suit the network, the device lacks the precision, or an embedding is not finite.
         OutOfMemory: names the keys to change.
     """
     device = devices.choose(device)
@@ -59,7 +59,9 @@ def write(
     at = encoder.get("at")
     counts = [len(encoded(store.count(video_id), at)) for video_id in store.video_ids]
     keys = {f"encoders.{key}": encoder[key] for key in ("batch", "precision", "view")}
-    settings = {key: encoder.get(key) for key in SCIENTIFIC}
+    chosen = precision.choose(encoder["precision"], device)
+    precision.check(chosen, device, "encoders.precision")
+    settings = {key: encoder.get(key) for key in SCIENTIFIC} | {"precision": chosen}
     with (
         files.replacing(out) as temporary,
         EmbeddingWriter(temporary, store.video_ids, counts, math.prod(shape), encoder["store"]) as writer,
@@ -67,7 +69,7 @@ def write(
     ):
         batches = prefetched(frame_batches(store, encoder["view"], encoder["batch"], at), AHEAD)
         total = -(-sum(counts) // encoder["batch"])
-        embedded = embed(network, batches, encoder["precision"], device)
+        embedded = embed(network, batches, chosen, device)
         for rows in progress.track(embedded, f"encode {store.folder.name}", total, "batch"):
             writer.append(rows)
         identity = files.digest(network.identity, files.canonical(settings), files.canonical(store.info["frame_set"]))
@@ -103,20 +105,19 @@ def frame_batches(store: FrameStore, view: str, size: int, at: list[int] | None 
         yield batch
 
 
-def embed(network: FrameEncoder, batches: Iterator[np.ndarray], precision: str, device: str) -> Iterator[np.ndarray]:
-    """Embeddings float32 [B, D] of each batch, in order.
+def embed(network: FrameEncoder, batches: Iterator[np.ndarray], arithmetic: str, device: str) -> Iterator[np.ndarray]:
+    """Embeddings float32 [B, D] of each batch, in order, computed in `float32`, `bf16` or `fp16`.
 
     One batch is in flight: where work is queued on a device, the next is queued before the last result is awaited.
     """
     import torch
 
-    mixed = torch.autocast(device, getattr(torch, precision)) if precision != "float32" else contextlib.nullcontext()
     waiting: torch.Tensor | None = None
     for batch in batches:
         frames = torch.from_numpy(batch)
         if device == "cuda":
             frames = frames.pin_memory()
-        with mixed:
+        with precision.mixed(arithmetic, device):
             following = network.encode(frames.to(device, non_blocking=True))
         if waiting is not None:
             yield waiting.cpu().numpy()

@@ -68,6 +68,7 @@ def describe(
     """The identity of a run as JSON: equal identities end with equal weights (on a CPU, byte for byte).
 
     Args:
+        spec: The resolved experiment; of `precision: auto`, what the device chose.
         parent: Weights the run starts from.
         rate: Tuned learning rate that replaces the budget's.
         processes: Processes that train together; their batches add up.
@@ -81,6 +82,7 @@ def describe(
         "learning_rate": rate,
         "torch": torch.__version__,
         "threads": spec["budget"].get("threads", 1),
+        "precision": spec["budget"].get("precision", "float32"),
         "processes": processes,
     }
 

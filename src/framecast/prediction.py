@@ -15,7 +15,7 @@ import torch
 
 from framecast import components, lifeline, progress, provenance, runs, sessions, weights
 from framecast.batches import in_order, loader
-from framecast.config import Budget, Settings
+from framecast.config import Settings
 from framecast.devices import memory_advice
 from framecast.files import file_digest, read_json, replacing, write_json
 from framecast.metrics import METRICS, family, part
@@ -38,16 +38,18 @@ def predict(spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Pa
 
     Args:
         spec: experiment, seed, task, model, data, inference, fingerprint.
-        run: Folder with model.safetensors and run.json; batch, threads and precision are those of its budget.
+        run: Folder with model.safetensors and run.json; batch and threads are those of its budget, and precision is
+            what it was trained in, also on another device.
         out: HDF5 file (`framecast.stores.predictions`).
 
     Raises:
-        ValueError: the run is another experiment's, or its weights do not fit the model.
+        ValueError: the run is of another experiment, its weights do not fit the model, or the device lacks its
+            precision.
         OutOfMemory: names the keys to change.
     """
     lifeline.follow()
     record, network = load_run(run, spec)
-    budget, known_settings = Budget.model_validate(record["spec"]["budget"]), Settings.model_validate(settings)
+    budget, known_settings = runs.trained_budget(record), Settings.model_validate(settings)
     task = components.load_task(spec["task"]["name"])
     dataset = task.dataset(spec["task"], stores, split)
     attrs = {

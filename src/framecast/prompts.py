@@ -8,7 +8,6 @@ for training videos are in-sample, because it was trained on those; the file say
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framecast import devices, progress, provenance
+from framecast import devices, precision, progress, provenance
 from framecast.seeding import rng
 from framecast.stores import predictions
 from framecast.stores import prompts as store
@@ -161,12 +160,14 @@ def embed(
 
     Raises:
         WeightsError: the encoder's weights or tokenizer cannot be used.
-        ValueError: as `table`; or predictions that hold no progress.
+        ValueError: as `table`; predictions that hold no progress; a precision that the device lacks.
         OutOfMemory: names the keys to change.
     """
     import pandas as pd
 
     device = devices.choose(device)
+    encoder = {**encoder, "precision": precision.choose(encoder["precision"], device)}
+    precision.check(encoder["precision"], device, "encoders.precision")
     rows = pd.read_parquet(samples)
     rows = rows[rows["split"].isin(config["splits"])].sort_values("video_id", ignore_index=True)
     made = table(rows, config, estimates(sources))
@@ -213,12 +214,9 @@ def _say(made: Table, rows: pd.DataFrame, long: list[str], limit: int) -> None:
 
 def _encoded(network: Any, texts: list[str], encoder: dict[str, Any], device: str) -> Iterator[np.ndarray]:
     """Hidden states [B, L, D] of the prompts, batch after batch."""
-    import torch
-
-    size, precision = encoder["batch"], encoder["precision"]
-    mixed = torch.autocast(device, getattr(torch, precision)) if precision != "float32" else contextlib.nullcontext()
+    size = encoder["batch"]
     starts = range(0, len(texts), size)
     for start in progress.track(starts, "embed prompts", len(starts), "batch"):
-        with mixed:
+        with precision.mixed(encoder["precision"], device):
             states = network.encode(texts[start : start + size])
         yield states.float().cpu().numpy()

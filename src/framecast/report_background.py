@@ -392,6 +392,7 @@ def provenance(summary: Summary) -> Html:
         "learning rate",
         "device",
         "minutes",
+        "precision",
         "commit",
         "identity",
     ]
@@ -423,6 +424,7 @@ def _run_row(summary: Summary, run: Run) -> list[Cell | Content]:
         value_cell(record.get("learning_rate") if record.get("steps") else None),
         record.get("device"),
         Cell("–" if seconds is None else f"{seconds / 60:.1f}", seconds),
+        record.get("precision"),
         Cell(commit[:10], hint=commit),
         Cell(str(record.get("identity", ""))[:12], hint=str(record.get("identity", ""))),
     ]

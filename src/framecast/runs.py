@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from framecast import components, identity, provenance, weights
+from framecast import components, devices, identity, precision, provenance, weights
 from framecast.config import Budget, Settings
-from framecast.files import replacing, write_json
+from framecast.files import read_json, replacing, write_json
 from framecast.seeding import derive
 from framecast.stores import Stores
 
@@ -49,8 +49,9 @@ class Course:
 class Run:
     """One experiment with one seed.
 
-    Attributes: spec, the JSON that makes the weights; dataset, the task's training samples; facts, what the task says
-    about them, and the model about a pretrained base; parent, the weights it starts from.
+    Attributes: spec, the JSON that makes the weights; budget, its budget with the precision that the device chose;
+    dataset, the task's training samples; facts, what the task says about them, and the model about a pretrained base;
+    parent, the weights it starts from.
     """
 
     spec: dict[str, Any]
@@ -105,9 +106,32 @@ def open_run(spec: dict[str, Any], stores: Stores, parent: Path | None, settings
         raise ValueError(f"{spec['experiment']}: init is {spec['init']}, and the parent's weights given are {parent}")
     task = components.load_task(spec["task"]["name"])
     dataset = task.dataset(spec["task"], stores, "train")
-    budget, known = Budget.model_validate(spec["budget"]), Settings.model_validate(settings)
+    known = Settings.model_validate(settings)
+    budget = _settled(Budget.model_validate(spec["budget"]), parent, devices.choose(known.device))
     facts = {**task.facts(spec["task"], dataset), **components.facts(spec["model"])}
     return Run(spec, budget, known, task, dataset, facts, stores, parent)
+
+
+def _settled(budget: Budget, parent: Path | None, device: str) -> Budget:
+    """The budget with the precision that `auto` is on this device.
+
+    A run that trains nothing has `auto` from the run whose weights it takes over: a variant of inference differs from
+    it in inference alone, wherever its job runs.
+    """
+    record = parent.with_name(RECORD) if parent else None
+    if budget.precision == "auto" and budget.steps == 0 and record and record.is_file():
+        return budget.model_copy(update={"precision": trained_budget(read_json(record)).precision})
+    return budget.model_copy(update={"precision": precision.choose(budget.precision, device)})
+
+
+def trained_budget(record: dict[str, Any]) -> Budget:
+    """The budget of a trained run, with the precision that it was trained in.
+
+    Args:
+        record: Its run.json.
+    """
+    budget = record["spec"]["budget"]
+    return Budget.model_validate({**budget, "precision": record.get("precision", budget["precision"])})
 
 
 def build(spec: dict[str, Any], facts: dict[str, Any]) -> nn.Module:
@@ -144,6 +168,7 @@ def write(
         seed=run.seed,
         fingerprint=run.spec["fingerprint"],
         facts=run.facts,
+        precision=described["precision"],
         learning_rate=described["learning_rate"] or run.budget.learning_rate,
         parameters=sum(parameter.numel() for parameter in parameters),
         trained_parameters=sum(parameter.numel() for parameter in trained),

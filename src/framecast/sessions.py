@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from framecast import devices, locks
+from framecast import devices, locks, precision
 from framecast.config import Budget, Settings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 MIXED = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names → accelerate's
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+ELSEWHERE = " and train the run again, or use a device that has it (settings.device)"
+"""Remedy where a trained run's precision is lacking."""
 
 
 @contextlib.contextmanager
@@ -47,9 +48,10 @@ def accelerated(budget: Budget, settings: Settings) -> Iterator[Accelerator]:
     from accelerate.state import AcceleratorState
 
     device = devices.choose(settings.device)
-    check_precision(budget, device)
+    chosen = precision.choose(budget.precision, device)
+    precision.check(chosen, device)
     with locks.gpu_slot(device) as slot, _environment("ACCELERATE_TORCH_DEVICE", slot if ":" in slot else None):
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=MIXED[budget.precision])
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=MIXED[chosen])
         torch.set_num_threads(budget.threads)  # for several processes accelerate sets a number of its own
         try:
             yield accelerator
@@ -57,15 +59,6 @@ def accelerated(budget: Budget, settings: Settings) -> Iterator[Accelerator]:
             # Its state is global: without this, a later run in this process would get this one's precision.
             if accelerator.num_processes == 1:
                 AcceleratorState._reset_state(reset_partial_state=True)
-
-
-def check_precision(budget: Budget, device: str) -> None:
-    """
-    Raises:
-        ValueError: fp16 on a CPU, which has no arithmetic for it worth the name.
-    """
-    if budget.precision == "fp16" and device == "cpu":
-        raise ValueError("budget.precision is 'fp16', which needs a GPU; on this CPU take 'bf16' or 'float32'")
 
 
 @contextlib.contextmanager
@@ -84,14 +77,21 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def evaluating(budget: Budget, settings: Settings) -> Iterator[torch.device]:
-    """The same arithmetic for a pass without gradients in one process; yields the device."""
+    """The same arithmetic for a pass without gradients in one process; yields the device.
+
+    Args:
+        budget: Of a trained run (`runs.trained_budget`): its precision holds on every device, so that predictions do
+            not depend on where they are made more than by rounding.
+
+    Raises:
+        ValueError: a precision that the device lacks.
+    """
     device = devices.choose(settings.device)
-    check_precision(budget, device)
-    half = HALF.get(budget.precision)
+    precision.check(budget.precision, device, remedy=ELSEWHERE)
     with (
         locks.gpu_slot(device) as slot,
         reproducible(budget.threads),
         torch.no_grad(),
-        torch.autocast(device, half) if half else contextlib.nullcontext(),
+        precision.mixed(budget.precision, device),
     ):
         yield torch.device(slot)

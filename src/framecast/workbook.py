@@ -240,7 +240,8 @@ def _per_experiment(summary: Summary) -> Sheet:
     columns = [Column("experiment"), Column("split"), Column("seed", "integer")]
     columns += [Column(f"{METRICS[metric].title}{in_unit(metric)}", "number") for metric in metrics]
     columns += [Column("parameters", "integer"), Column("steps", "integer"), Column("best step", "integer"),
-                Column("learning rate", "number"), Column("training time, s", "number"), Column("device")]  # fmt: skip
+                Column("learning rate", "number"), Column("training time, s", "number"), Column("device"),
+                Column("precision")]  # fmt: skip
     rows = []
     for name in [name for group in summary.groups for name in group.experiments]:
         for split in dict.fromkeys(key[1] for key in summary.levels if key[0] == name):
@@ -248,9 +249,8 @@ def _per_experiment(summary: Summary) -> Sheet:
             for seed in dict.fromkeys(seed for one in found.values() if one for seed in one["seeds"]):
                 run = runs.get((name, seed), {})
                 values = [one["seeds"].get(seed) if one else None for one in found.values()]
-                facts = [
-                    run.get(key) for key in ("parameters", "steps", "best_step", "learning_rate", "seconds", "device")
-                ]
+                keys = ("parameters", "steps", "best_step", "learning_rate", "seconds", "device", "precision")
+                facts = [run.get(key) for key in keys]
                 rows.append([summary.title(name), split, int(seed), *values, *facts])
     return Sheet(
         "Per experiment", "One row a run and split: each metric reduced over that seed’s units.", columns, rows

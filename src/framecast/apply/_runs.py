@@ -64,7 +64,7 @@ def trained(folder: Path, task: str) -> Trained:
     if "resize" not in facts:
         raise ValueError(f"{folder}/{runs.RECORD} does not say how frames were resized: it is of an earlier version; "
                          "train it again")  # fmt: skip
-    budget = Budget.model_validate(spec["budget"])
+    budget = runs.trained_budget(record)
     return Trained(folder, spec["task"], tuple(facts["size"]), facts["resize"], budget, network)
 
 

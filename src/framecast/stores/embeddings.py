@@ -23,6 +23,8 @@ from framecast.files import canonical
 
 FORMAT = 1
 """Version of the file's layout; a reader refuses others."""
+BLOCK = 2**20
+"""Bytes that are gathered before they are written: a call of h5py takes longer than a small batch's bytes."""
 
 
 class EmbeddingWriter:
@@ -38,6 +40,7 @@ class EmbeddingWriter:
         self._file.create_dataset("video_ids", data=list(video_ids), dtype=h5py.string_dtype(), shape=(len(video_ids),))
         self._file.create_dataset("offsets", data=offsets)
         self._embeddings = self._file.create_dataset("embeddings", (int(offsets[-1]), width), dtype=dtype)
+        self._gathered: list[np.ndarray] = []
 
     def __enter__(self) -> EmbeddingWriter:
         return self
@@ -52,20 +55,31 @@ class EmbeddingWriter:
             ValueError: a number is not finite, also after rounding to the file's number format.
         """
         stop = self._rows + len(embeddings)
-        limit = np.finfo(self._embeddings.dtype).max
+        dtype = self._embeddings.dtype
+        limit = np.finfo(dtype).max
         if not (np.abs(embeddings) <= limit).all():
             raise ValueError(
                 f"embeddings of frames {self._rows} to {stop - 1} of this bucket are not finite in "
-                f"{self._embeddings.dtype}: use `precision: float32` (or bfloat16) and `store: float32`, "
+                f"{dtype}: use `precision: float32` (or bf16) and `store: float32`, "
                 "or check its weights"
             )
-        self._embeddings[self._rows : stop] = embeddings
+        self._gathered.append(embeddings.astype(dtype))
         self._rows = stop
+        if sum(rows.nbytes for rows in self._gathered) >= BLOCK:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what was gathered, the last rows up to now."""
+        if self._gathered:
+            rows = np.concatenate(self._gathered)
+            self._embeddings[self._rows - len(rows) : self._rows] = rows
+            self._gathered = []
 
     def finish(self, identity: str, encoder: dict[str, Any], provenance: dict[str, Any]) -> None:
         """Check that every row was written, and write what the file says about itself."""
         if self._rows != self._embeddings.shape[0]:
             raise ValueError(f"{self._rows} of {self._embeddings.shape[0]} embeddings were written")
+        self._write()
         described = {"encoder": canonical(encoder), "provenance": json.dumps(provenance, ensure_ascii=False)}
         self._file.attrs.update({"format": FORMAT, "identity": identity, **described})
 
