@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from framecast import metrics, statistics
+from framecast.scores import COLUMNS
 from framecast.summary import DataFiles, Gallery, ReportInputs
 
 MODELS = {  # squared error relative to copying
@@ -133,7 +134,7 @@ def _scores(
             "unit": names, "metric": metric, "value": block.ravel(),
         }))  # fmt: skip
     folder.mkdir()
-    pd.concat(parts)[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
+    pd.concat(parts)[COLUMNS].to_csv(folder / "test.csv", index=False)
     facts = {"gallery": f"g{gap}", "provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}
     (folder / "test.json").write_text(json.dumps(facts))
 
@@ -168,7 +169,7 @@ def _mask_scores(folder: Path, experiment: str, seed: int, guess: np.ndarray, tr
     parts.append(pd.DataFrame({"unit": videos[sample], "metric": names, "value": values}))
     rows = pd.concat(parts).assign(experiment=experiment, data="world", split="test", seed=seed)
     folder.mkdir()
-    rows.assign(sample_id=rows["unit"] + "#22")[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
+    rows.assign(sample_id=rows["unit"] + "#22")[COLUMNS].to_csv(folder / "test.csv", index=False)
     facts = {"provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}
     (folder / "test.json").write_text(json.dumps(facts))
 

@@ -12,8 +12,10 @@ import made_results
 import pandas as pd
 import pytest
 
-from framecast import page, report, statistics
+from framecast import page, report
 from framecast import summary as summary_module
+from framecast.scores import COLUMNS
+from framecast.scores import read as read_scores
 from framecast.summary import DataFiles, Gallery, ReportInputs, Run, Summary, by_how_much, number, p_value, seeds_text
 
 
@@ -248,7 +250,7 @@ def test_words():
 
 
 def test_curves_and_scores_of_the_fixture_are_those_of_the_workflow(inputs):
-    assert list(statistics.read_scores(inputs.scores[:1]).columns) == statistics.COLUMNS
+    assert list(read_scores(inputs.scores[:1]).frame().columns) == COLUMNS
 
 
 def test_groups_of_one_task_are_told_apart_by_what_differs():

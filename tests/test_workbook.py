@@ -13,7 +13,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from framecast import statistics, workbook
+from framecast import workbook
+from framecast.scores import read as read_scores
 from framecast.summary import ReportInputs
 
 
@@ -36,7 +37,7 @@ def table(sheet) -> pd.DataFrame:
 
 
 def test_sheets_are_headed_frozen_filtered_and_noted(book):
-    expected = {"Overview", "Charts", "Summary", "Tests", "Intervals", "Not tested", "Per experiment", "Per unit 1",
+    expected = {"Overview", "Charts", "Summary", "Tests", "Intervals", "Refused", "Per experiment", "Per unit 1",
                 "Per sample", "Data", "Rejected", "Provenance", "Config"}  # fmt: skip
     assert expected <= set(book.sheetnames)
     for sheet in book.worksheets:
@@ -75,7 +76,7 @@ def test_tests_sheet_holds_the_numbers_of_the_comparisons(made, book):
 def test_summary_is_mean_over_units_with_skill_over_copying(made, book):
     found = table(book["Summary"])
     row = found[(found["key"] == "tmdn_gap1") & (found["metric"] == "Squared error")].iloc[0]
-    scores = statistics.read_scores(made[0].scores)
+    scores = read_scores(made[0].scores).frame()
     part = scores[scores["metric"] == "mse"]
     means = {name: rows.groupby("unit")["value"].mean().mean() for name, rows in part.groupby("experiment")}
     assert row["value"] == pytest.approx(means["tmdn_gap1"]) and row["n (units)"] == 8 and row["seeds"] == 2
@@ -157,9 +158,10 @@ def test_a_corpus_metric_has_its_value_and_its_bootstrap_interval(made, book):
     assert [row["95% low"], row["95% high"]] == pytest.approx(interval["treatment_interval"])
     row = table(book["Intervals"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
     assert (row["low"], row["high"]) == pytest.approx((interval["low"], interval["high"]))
-    assert row["verdict"] == "better"
+    assert row["verdict"] == "interval only"
     row = table(book["Overview"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
     assert row["remark"] == "bootstrap interval over units, no test" and pd.isna(row["p (Holm)"])
+    assert row["verdict"] == "interval only"
 
 
 def test_parts_of_a_corpus_metric_are_named_nowhere(book):
@@ -194,7 +196,7 @@ def test_many_samples_are_capped_and_the_sheet_says_so(made, tmp_path, monkeypat
 
 
 def test_scores_of_a_corpus_metric_alone_make_no_sheet_of_samples(made, tmp_path):
-    scores = statistics.read_scores([path for path in made[0].scores if "simvp" in str(path)])
+    scores = read_scores([path for path in made[0].scores if "simvp" in str(path)]).frame()
     scores[scores["metric"].str.startswith("iou_corpus")].to_csv(tmp_path / "test.csv", index=False)
     workbook.write(ReportInputs(scores=[tmp_path / "test.csv"]), tmp_path / "a.xlsx")
     found = openpyxl.load_workbook(tmp_path / "a.xlsx")
