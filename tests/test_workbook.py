@@ -39,7 +39,7 @@ def table(sheet) -> pd.DataFrame:
 def test_sheets_are_headed_frozen_filtered_and_noted(book):
     expected = {"Overview", "Charts", "Summary", "Tests", "Intervals", "Refused", "Per experiment", "Per unit 1",
                 "Per sample", "Data", "Rejected", "Provenance", "Config"}  # fmt: skip
-    assert expected <= set(book.sheetnames)
+    assert expected <= set(book.sheetnames) and "Equal" not in book.sheetnames
     for sheet in book.worksheets:
         if sheet.title != "Charts":
             assert sheet.freeze_panes == "B3" and sheet.auto_filter.ref.startswith("A2:")
@@ -162,6 +162,20 @@ def test_a_corpus_metric_has_its_value_and_its_bootstrap_interval(made, book):
     row = table(book["Overview"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
     assert row["remark"] == "bootstrap interval over units, no test" and pd.isna(row["p (Holm)"])
     assert row["verdict"] == "interval only"
+
+
+def test_equal_predictions_have_a_sheet_and_a_verdict(tmp_path):
+    inputs = made_results.make(tmp_path, videos=4, windows=2, seeds=1, gaps=(1,), twin=True)
+    workbook.write(inputs, tmp_path / "summary.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "summary.xlsx")
+    equal, overview, levels = (table(book[name]) for name in ("Equal", "Overview", "Summary"))
+    assert len(equal) == 3 and set(equal["verdict"]) == {"equal to Copy the last mask"}
+    said = overview[overview["treatment"] == "Lazy SimVP †"]
+    assert set(said["verdict"]) == {"equal to Copy the last mask"} and said["p (Holm)"].isna().all()
+    assert (
+        said["remark"].str.startswith("every prediction is the same, bit for bit; Lazy SimVP †: its predictions").all()
+    )
+    assert levels.loc[levels["key"] == "twin", "caution"].str.contains("equal those of Copy the last mask").all()
 
 
 def test_parts_of_a_corpus_metric_are_named_nowhere(book):
