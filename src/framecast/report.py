@@ -155,6 +155,8 @@ def _line(summary: Summary, entry: Mapping[str, Any], treatment: str, split: str
         return tag("li", _chip(result), tag("div", *names, f"{result['reason']}."))
     unit = f" {METRICS[metric].unit}" if METRICS[metric].unit else ""
     values = f"{number(result['treatment_value'])} against {number(result['baseline_value'])}{unit}"
+    if result["kind"] == "equality":
+        values = f"{number(result['baseline_value'])}{unit}"
     amount = tag("b", _amount(result, baseline))
     return tag("li", _chip(result), tag("div", *names, amount, f" ({values}).", tag("div", _evidence(summary, result))))
 

@@ -280,7 +280,7 @@ def by_how_much(result: Mapping[str, Any]) -> str:
     if metric.better == "lower" and metric.reducer == "mean" and result["relative_change"] is not None:
         return f"{percent(result['relative_change'])} {direction}"
     size = number(abs(result["difference"]), 3) + in_unit(result["metric"]).replace(",", "")
-    return f"{size} {direction}" if result["difference"] else "equal"
+    return f"{size} {direction}" if result["difference"] else "same value"
 
 
 def basis(metric: str) -> str:

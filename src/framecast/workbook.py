@@ -178,7 +178,7 @@ def _levels(summary: Summary) -> Sheet:
     note = (
         "Rows are averaged within a unit (over samples and seeds), then reduced over units; medians over all rows; "
         "corpus figures from the counts of all samples together, with a bootstrap interval over units. "
-        "Skill = 1 - error / error of the trivial baseline named beside it; above zero beats it. "
+        "Skill = 1 - error / error of the trivial baseline named beside it; above zero is better than it. "
         f"{cautions.MARK} behind a name, here and on all sheets: see the column caution."
     )
     return Sheet("Summary", note, columns, rows, signed=[16])
