@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 
 from framecast import metrics, statistics
+from framecast.cautions import PREDICTIONS
+from framecast.files import digest
+from framecast.scores import COLUMNS
 from framecast.summary import DataFiles, Gallery, ReportInputs
 
 MODELS = {  # squared error relative to copying
@@ -22,14 +25,15 @@ TITLES = {
 TRIVIAL = ("copy_last", "mean", "linear")
 MASKS = {"copy_mask": 0.3, "unet": 0.12, "simvp": 0.07}  # share of wrong pixels
 MASK_TITLES = {"copy_mask": "Copy the last mask", "unet": "U-Net", "simvp": "SimVP"}
+TWIN = {"twin": "Lazy SimVP"}  # a trained network that copies the last mask
 MASK_VIDEOS, MASK_SEEDS, CLASSES = 12, 2, 6
 SELECT = "select"
 
 
 def make(
-    folder: Path, videos: int = 24, windows: int = 9, seeds: int = 3, gaps: tuple[int, ...] = (1, 5)
+    folder: Path, videos: int = 24, windows: int = 9, seeds: int = 3, gaps: tuple[int, ...] = (1, 5), twin: bool = False
 ) -> ReportInputs:
-    """Write everything below `folder` and return what the workbook and the report read."""
+    """Write everything below `folder` and return what the workbook and the report read. twin: with `TWIN`."""
     scores, runs, titles = [], [], {}
     for gap in gaps:
         for model, factor in MODELS.items():
@@ -42,13 +46,20 @@ def make(
                 _scores(run / "scores", experiment, model, factor, gap, seed, videos, windows)
                 runs.append(run)
                 scores.append(run / "scores" / "test.csv")
-    mask_runs = _masks(folder)
+    mask_runs = _masks(folder, [*MASKS, *(TWIN if twin else ())])
     mask_scores = [run / "scores" / "test.csv" for run in mask_runs]
-    runs, scores, titles = runs + mask_runs, scores + mask_scores, titles | MASK_TITLES
+    runs, scores, titles = runs + mask_runs, scores + mask_scores, titles | MASK_TITLES | TWIN
     return ReportInputs(
-        comparisons=[*_comparisons(folder, scores, gaps), _mask_comparison(folder, mask_scores)],
+        comparisons=[
+            *_comparisons(folder, scores, gaps),
+            _mask_comparison(folder, mask_scores, list(TWIN) if twin else []),
+        ],
         scores=scores,
-        facts=[*_breakdown(folder, "gru_gap1", seeds, 0.2), *_breakdown(folder, "copy_last_gap1", 1, 0.1)],
+        facts=[
+            *_breakdown(folder, "gru_gap1", seeds, 0.2),
+            *_breakdown(folder, "copy_last_gap1", 1, 0.1),
+            *(path.with_suffix(".json") for path in mask_scores),
+        ],
         runs=runs,
         data={"world": _data(folder / "data" / "world", videos)},
         probes=[_probe(folder / "data" / "world" / "probes" / "tiny.json")],
@@ -133,21 +144,23 @@ def _scores(
             "unit": names, "metric": metric, "value": block.ravel(),
         }))  # fmt: skip
     folder.mkdir()
-    pd.concat(parts)[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
+    pd.concat(parts)[COLUMNS].to_csv(folder / "test.csv", index=False)
     facts = {"gallery": f"g{gap}", "provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}
     (folder / "test.json").write_text(json.dumps(facts))
 
 
-def _masks(folder: Path) -> list[Path]:
+def _masks(folder: Path, models: list[str]) -> list[Path]:
     """Runs and scores of the task with masks: one sample a video."""
     world = np.random.default_rng(5)
     truth = _blocks(world.integers(0, CLASSES, (MASK_VIDEOS, 4, 6)), world.random((MASK_VIDEOS, 4, 6)) < 0.5)
     runs = []
-    for model, share in MASKS.items():
+    for model in models:
+        same = "copy_mask" if model in TWIN else model  # whose predictions they are
+        share = MASKS[same]
         for seed in range(1 if model == "copy_mask" else MASK_SEEDS):
             run = folder / "runs" / model / f"seed_{seed}"
             _run(run, model, model, {"name": "masks", "history": 11}, seed, 0.0 if model == "copy_mask" else share)
-            rng = np.random.default_rng([len(model), seed])
+            rng = np.random.default_rng([len(same), 0 if model in TWIN else seed])
             wrong = rng.random(truth.shape) < share * rng.lognormal(0, 0.3, (MASK_VIDEOS, 1, 1))
             guess = np.where(wrong, rng.integers(0, CLASSES, truth.shape), truth)
             _mask_scores(run / "scores", model, seed, guess, truth)
@@ -168,14 +181,15 @@ def _mask_scores(folder: Path, experiment: str, seed: int, guess: np.ndarray, tr
     parts.append(pd.DataFrame({"unit": videos[sample], "metric": names, "value": values}))
     rows = pd.concat(parts).assign(experiment=experiment, data="world", split="test", seed=seed)
     folder.mkdir()
-    rows.assign(sample_id=rows["unit"] + "#22")[statistics.COLUMNS].to_csv(folder / "test.csv", index=False)
-    facts = {"provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}
+    rows.assign(sample_id=rows["unit"] + "#22")[COLUMNS].to_csv(folder / "test.csv", index=False)
+    facts = {PREDICTIONS: digest(guess.tobytes()),
+             "provenance": {"spec": {"experiment": experiment, "seed": seed}, "split": "test"}}  # fmt: skip
     (folder / "test.json").write_text(json.dumps(facts))
 
 
-def _mask_comparison(folder: Path, scores: list[Path]) -> Path:
+def _mask_comparison(folder: Path, scores: list[Path], others: list[str]) -> Path:
     entry = {
-        "title": "SimVP’s masks", "baseline": "copy_mask", "treatments": ["unet", "simvp"], "splits": ["test"],
+        "title": "SimVP’s masks", "baseline": "copy_mask", "treatments": ["unet", "simvp", *others], "splits": ["test"],
         "metrics": ["iou_corpus", "iou", "iou_objects"], "alpha": 0.05, "select": SELECT,
     }  # fmt: skip
     path = folder / "comparisons" / "masks.json"

@@ -26,8 +26,8 @@ from framecast.config import Budget, Settings
 from framecast.contact_sheet import draw
 from framecast.extraction import extract
 from framecast.index import index_bucket, merge
+from framecast.scores import read as read_scores
 from framecast.splits import assign
-from framecast.statistics import read_scores
 from framecast.stores import Stores
 from framecast.stores.embeddings import Embeddings
 from framecast.stores.frames import FrameStore
@@ -113,7 +113,7 @@ def scores(stores: Stores, out: Path) -> pd.DataFrame:
     spec["inference"] = task.Inference().model_dump(mode="json")
     prediction.predict(spec, run, stores, "test", out / "p.h5", settings)
     prediction.score(spec, out / "p.h5", stores, "test", out / "test.csv", out / "test.json")
-    return read_scores([out / "test.csv"])
+    return read_scores([out / "test.csv"]).frame()
 
 
 # --- a full disk -----------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def test_plain_text_holds_the_numbers(results: Path) -> None:
     line = row(text, "TMDN against GRU-1024 (1 ahead) · split test · mse (lower is better, n = 8 units)", "tmdn_gap1")
     assert line.split()[:4] == ["tmdn_gap1", *(f"{value:.4g}" for value in (level["value"], test["skill"],
                                                                             test["p_holm"]))]  # fmt: skip
-    assert ("but not more than chance" in line) == (not test["significant"])
+    assert line.endswith(f"  {test['verdict']}") and ("not significant" in line) == (not test["significant"])
     assert row(text, "TMDN against GRU-1024", "gru_1024_gap1").endswith("baseline")
     assert text.count(" · split test · ") == sum(
         len(read_json(path)["metrics"]) for path in results.glob("comparisons/*.json")
@@ -74,9 +74,9 @@ def test_a_corpus_metric_has_its_interval_and_no_test(results: Path) -> None:
     level = next(one for one in comparison["levels"] if (one["experiment"], one["metric"]) == ("simvp", "iou_corpus"))
     value = "{:.4g} [{:.4g}, {:.4g}]".format(level["value"], level["low"], level["high"])
     line = row(console.comparisons(results), "SimVP’s masks · split test · iou_corpus (higher is better", "simvp")
-    assert value in line and line.endswith("better (bootstrap interval, no test)")
+    assert value in line and line.endswith("  interval only")
     line = row(console.markdown(results), "### SimVP’s masks: Corpus IoU", "simvp")
-    assert value in line and line.endswith("| better (bootstrap interval, no test) |")
+    assert value in line and line.endswith("| interval only |")
     assert "iou_corpus." not in console.comparisons(results) + console.markdown(results)
 
 
@@ -112,6 +112,18 @@ def test_a_caution_is_a_mark_behind_the_name_and_a_sentence_below_the_tables(res
     assert "against gru_1024_gap1 †" in tmdn and tmdn.splitlines()[2].split("  ")[1] == "gru_1024_gap1 †"
     assert page.count("`gru_1024_gap1` †: knows the end.") == 1 and "| `gru_1024_gap1` † |" in page
     assert "`tmdn_gap1` †" not in page
+
+
+def test_equal_predictions_are_said_in_words_and_as_a_caution(tmp_path: Path) -> None:
+    made_results.make(tmp_path, videos=4, windows=2, seeds=1, gaps=(1,), twin=True)
+    text = console.comparisons(tmp_path)
+    line = row(text, "SimVP’s masks · split test · iou (", "twin †")
+    assert line.endswith("equal to copy_mask") and "copy_mask †" not in text
+    assert text.count("twin †: its predictions on test equal those of copy_mask, bit for bit.") == 1
+    record = next(one for one in console._records(tmp_path) if one["comparison"] == "masks")
+    lines = console._markdown_block(record, "test", "iou_corpus").splitlines()
+    line = next(one for one in lines if one.startswith("| `twin` † | "))
+    assert line.endswith("|  |  | 0 |  |  | equal to `copy_mask` |")
 
 
 def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:

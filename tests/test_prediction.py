@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,17 @@ def _score(trained: Path, folder: Path, task: dict[str, Any] | None = None, **ch
     return pd.read_csv(folder / "test.csv")
 
 
+def test_the_digest_of_predictions_is_that_of_samples_and_arrays_alone() -> None:
+    arrays = {"y": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    one = predictions.Predictions(arrays, ["a", "b"], ["u", "u"], {"experiment": "one"})
+    for changes in ({"attrs": {"experiment": "two"}}, {"units": ["u", "v"]}, {"arrays": {"y": arrays["y"].copy()}}):
+        assert dataclasses.replace(one, **changes).digest() == one.digest()
+    others = [{"z": arrays["y"]}, {"y": arrays["y"].astype(float)}, {"y": arrays["y"].reshape(2, 3, 1)}]
+    others.append({"y": np.nextafter(arrays["y"], 9)})
+    for changes in ({"sample_ids": ["b", "a"]}, *({"arrays": other} for other in others)):
+        assert dataclasses.replace(one, **changes).digest() != one.digest()
+
+
 def test_scores_are_tidy_sorted_and_exact(trained: Path, tmp_path: Path) -> None:
     table = _score(trained, tmp_path)
     assert list(table.columns) == ["experiment", "data", "split", "seed", "sample_id", "unit", "metric", "value"]
@@ -205,7 +217,7 @@ def test_scores_are_tidy_sorted_and_exact(trained: Path, tmp_path: Path) -> None
     expected = ((found.arrays["y"] - dataset.y.numpy()) ** 2).mean(axis=1)
     assert [float(value) for value in table["value"]] == [float(value) for value in expected]
     facts = json.loads((tmp_path / "test.json").read_text())
-    assert facts["gallery"] == "abc"
+    assert facts["gallery"] == "abc" and facts["predictions_digest"] == found.digest()
     assert (facts["provenance"]["samples"], facts["provenance"]["units"]) == (9, 1)
     before = (tmp_path / "test.csv").read_bytes()
     _score(trained, tmp_path)

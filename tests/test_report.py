@@ -12,9 +12,12 @@ import made_results
 import pandas as pd
 import pytest
 
-from framecast import page, report, statistics
+from framecast import page, report
 from framecast import summary as summary_module
+from framecast.scores import COLUMNS
+from framecast.scores import read as read_scores
 from framecast.summary import DataFiles, Gallery, ReportInputs, Run, Summary, by_how_much, number, p_value, seeds_text
+from framecast.verdicts import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +49,9 @@ def test_headline_says_who_won_by_how_much_on_what(inputs, text):
     test = json.loads(inputs.comparisons[1].read_text())["tests"][5]
     assert test["treatment"] == "tmdn_gap1" and test["winner"] == "tmdn_gap1"
     words = plain(text)
-    assert f"TMDN, +1 beats Copy last, +1: {abs(test['relative_change']):.1%} lower" in words
+    assert f"▲ betterTMDN, +1 against Copy last, +1: {abs(test['relative_change']):.1%} lower" in words
     assert "n = 12 videos" in words and p_value(test["p_holm"]) + " after Holm" in words
-    assert "Mean of the history, +1 loses to Copy last, +1" in words
+    assert "▼ worseMean of the history, +1 against Copy last, +1" in words
     assert "Copy last, +1, with nothing to train, scores" in words and "skill" in words
 
 
@@ -79,18 +82,18 @@ def test_a_caution_stands_beside_its_experiment_in_words_and_elsewhere_as_a_mark
     assert [sentence in card.partition("</article>")[0] for card in cards] == [True, True, False]
     tables = found.partition('id="experiments"')[2]
     assert tables.partition("</section>")[0].count(sentence) == 1  # in its group, not in that of the masks
-    assert "TMDN, +1 †</b> beats" in found and "GRU, +1 †" not in found
+    assert "TMDN, +1 †</b> against" in found and "GRU, +1 †" not in found
     summary = Summary(warned)
     assert summary.warnings(["gru_gap1"]) == [] and len(summary.warnings(["tmdn_gap1", "gru_gap1", "tmdn_gap1"])) == 1
 
 
 def test_no_significance_and_few_units_are_said_plainly(inputs, tmp_path):
     def change(entry):
-        entry["tests"][0].update(significant=False, p_holm=0.4, n=6)
+        entry["tests"][0].update(significant=False, p_holm=0.4, n=6, verdict=Verdict.BETTER_OPEN)
 
     report.write(rewritten(inputs, tmp_path, change), tmp_path / "r.html")
     words = plain((tmp_path / "r.html").read_text())
-    assert "cannot be told apart from" in words and "Only 6 videos" in words
+    assert "△ better, not significantTMDN, +1 against GRU-1024, +1" in words and "Only 6 videos" in words
 
 
 def test_refusals_stand_with_their_reason(text, inputs, tmp_path):
@@ -98,7 +101,8 @@ def test_refusals_stand_with_their_reason(text, inputs, tmp_path):
 
     def change(entry):
         entry["refusals"] += [
-            {key: test[key] for key in ("treatment", "baseline", "split", "metric")} | {"reason": "b lacks <3> samples"}
+            {key: test[key] for key in ("treatment", "baseline", "split", "metric")}
+            | {"reason": "b lacks <3> samples", "verdict": Verdict.REFUSED}
             for test in entry["tests"] + entry["intervals"]
         ]
         entry.update(tests=[], intervals=[], family=0)
@@ -225,12 +229,38 @@ def test_a_corpus_metric_stands_with_its_interval_and_without_a_test(text, input
     entry = json.loads(inputs.comparisons[-1].read_text())
     interval = next(one for one in entry["intervals"] if one["treatment"] == "simvp")
     words = plain(text)
-    assert "SimVP beats Copy the last mask: " + by_how_much(interval) in words
+    assert "↔ interval onlySimVP against Copy the last mask: " + by_how_much(interval) in words
     ends = f"[{number(interval['low'], 3)}, {number(interval['high'], 3)}], bootstrap interval over units, no test."
     assert ends in words and "all samples counted together with 95% bootstrap interval over units" in words
     assert "Corpus IoU ↑" in words and "Corpus IoU of single samples" not in words
     own = plain(text[text.rindex("SimVP’s masks</h3>") : text.index('<section id="experiments"')])
     assert "iou_corpus" not in words and "no test" in own and "median" not in own
+
+
+@pytest.fixture(scope="module")
+def with_twin(tmp_path_factory):
+    """A trained network that copies: what the page and the workbook of it say."""
+    folder = tmp_path_factory.mktemp("twin")
+    inputs = made_results.make(folder, videos=4, windows=2, seeds=1, gaps=(1,), twin=True)
+    report.write(inputs, folder / "report.html")
+    return inputs, (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_network_that_predicts_what_a_trivial_baseline_does_is_said_to_equal_it(with_twin):
+    words = plain(with_twin[1])
+    assert "= equalLazy SimVP † against Copy the last mask: equal to Copy the last mask" in words
+    assert "n = 12 videos; every prediction is the same, bit for bit." in words
+    card = plain(with_twin[1][with_twin[1].index("SimVP’s masks</h3>") :].partition("</article>")[0])
+    assert "Lazy SimVP †= equal to Copy the last mask= equal to Copy the last mask= equal to" in card  # all metrics
+    sentence = "Lazy SimVP †: its predictions on test equal those of Copy the last mask, bit for bit."
+    assert words.count(sentence) == 3 and "Copy the last mask †" not in words  # card, comparison, all experiments
+    summary = Summary(with_twin[0])
+    assert set(summary.cautions) == {"twin"} and "copy_mask" in summary.trivial
+
+
+def test_equal_predictions_are_said_of_both_where_neither_is_trivial(with_twin, tmp_path):
+    bare = Summary(dataclasses.replace(with_twin[0], runs=[]))
+    assert set(bare.cautions) == {"twin", "copy_mask"}
 
 
 def test_words():
@@ -248,7 +278,7 @@ def test_words():
 
 
 def test_curves_and_scores_of_the_fixture_are_those_of_the_workflow(inputs):
-    assert list(statistics.read_scores(inputs.scores[:1]).columns) == statistics.COLUMNS
+    assert list(read_scores(inputs.scores[:1]).frame().columns) == COLUMNS
 
 
 def test_groups_of_one_task_are_told_apart_by_what_differs():

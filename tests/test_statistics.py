@@ -10,8 +10,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from framecast import scores as score_files
 from framecast import statistics
 from framecast.metrics import Metric, corpus_iou, corpus_rows
+from framecast.paired_tests import holm
+from framecast.scores import COLUMNS, Scores
+from framecast.verdicts import Verdict
 
 METRICS = {
     "mse": Metric("MSE", "", "lower", "mean", ""),
@@ -35,11 +39,11 @@ def tidy(values: dict[str, np.ndarray], metric: str = "mse", split: str = "test"
                 experiment=experiment, data="d", split=split, metric=metric
             )
         )
-    return pd.concat(parts, ignore_index=True)[statistics.COLUMNS]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
 def compare(scores: pd.DataFrame, facts=None, select: str = "select", **changes) -> dict:
-    result = statistics.compare("c", ENTRY | changes, scores, facts or {}, select, METRICS)
+    result = statistics.compare("c", ENTRY | changes, Scores.of(scores), facts or {}, select, METRICS)
     json.dumps(result, allow_nan=False)
     return result
 
@@ -50,7 +54,8 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 
 def refusal(scores: pd.DataFrame, **changes) -> str:
     result = compare(scores, **changes)
-    assert not result["tests"] and not result["intervals"] and len(result["refusals"]) == 1
+    assert not result["tests"] + result["intervals"] + result["equalities"] and len(result["refusals"]) == 1
+    assert result["refusals"][0]["verdict"] == Verdict.REFUSED
     return result["refusals"][0]["reason"]
 
 
@@ -79,8 +84,8 @@ def test_hand_computed_case():
     assert test["t"] == pytest.approx(3 / 0.5**0.5) and test["difference"] == pytest.approx(3)
     assert test["wilcoxon"] == 0 and test["wilcoxon_p"] == pytest.approx(2 / 2**5)
     assert (test["units_better"], test["units_worse"], test["ahead"]) == (0, 5, "baseline")
-    assert test["winner"] == "a" and "a is better than b" in test["verdict"]
-    assert "Wilcoxon" in test["verdict"]  # 5 units cannot bring its p below 0.0625
+    assert (test["winner"], test["verdict"]) == ("a", Verdict.WORSE)
+    assert not test["wilcoxon_significant"]  # 5 units cannot bring its p below 0.0625
 
 
 def test_units_count_the_same_whatever_their_number_of_samples():
@@ -102,13 +107,13 @@ def test_direction_of_metrics():
 
 
 def test_holm_by_hand_and_over_the_tests_made():
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.9, 0.8]) == [1, 1] and statistics.holm([]) == []
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1, 1] and holm([]) == []
     values = {"a": noise(1, 10, 2), "b": noise(1, 10, 2, seed=1), "c": noise(1, 10, 2, seed=2)}
     scores = pd.concat([tidy(values), tidy({name: block + 1 for name, block in values.items()}, "best")])
     result = compare(scores, treatments=["b", "c"], metrics=["mse", "best"])
     assert result["family"] == len(result["tests"]) == 2 and len(result["refusals"]) == 2
-    assert [test["p_holm"] for test in result["tests"]] == statistics.holm([test["p"] for test in result["tests"]])
+    assert [test["p_holm"] for test in result["tests"]] == holm([test["p"] for test in result["tests"]])
 
 
 def test_seeds_are_averaged_and_their_spread_is_shown():
@@ -162,8 +167,73 @@ def test_other_broken_pairings_are_refused():
 def test_too_few_units_and_no_variance_are_refused():
     assert "n = 1 " in refusal(tidy({"a": noise(1, 1, 9), "b": noise(1, 1, 9, seed=1)}))
     same = noise(2, 6, 2)
-    assert "identical on all 6 units" in refusal(tidy({"a": same, "b": same}))
+    whole = np.round(same)  # their sums are exact
+    swapped = whole[:, :, ::-1]  # other scores of the samples, the same mean of each unit
+    assert "identical on all 6 units" in refusal(tidy({"a": whole, "b": swapped}))
     assert "without variance" in refusal(tidy({"a": same, "b": same + 0.1}))
+
+
+def test_every_test_has_the_verdict_of_its_difference_and_its_significance():
+    a, small, large = noise(1, 12, 1), noise(1, 12, 1, seed=1) / 50, 3 + noise(1, 12, 1, seed=1) / 50
+    sides = {"a": a, "b": a - large, "c": a + large, "d": a + small - small.mean() - 1e-3}
+    sides["e"] = a + small - small.mean() + 1e-3
+    result = compare(tidy(sides), treatments=["b", "c", "d", "e"])
+    assert {test["treatment"]: test["verdict"] for test in result["tests"]} == {
+        "b": Verdict.BETTER, "c": Verdict.WORSE, "d": Verdict.BETTER_OPEN, "e": Verdict.WORSE_OPEN,
+    }  # fmt: skip
+    ones = np.array([1.0, 0, 1, 0, 1, 1]).reshape(1, 6, 1)
+    even = compare(tidy({"a": ones, "b": np.roll(ones, 1)}, "psnr"), metrics=["psnr"])["tests"][0]
+    assert (even["difference"], even["ahead"], even["verdict"]) == (0, None, Verdict.EVEN)
+
+
+DIGEST = statistics.PREDICTIONS
+
+
+@pytest.mark.parametrize(
+    ("digests", "verdict"),
+    [
+        ({"a": ["x"], "b": ["x", "x", "x"]}, Verdict.EQUAL),
+        ({"a": ["x"], "b": ["x", "y", "x"]}, Verdict.SAME_SCORES),
+        ({"a": ["x"], "b": ["z", "z", "z"]}, Verdict.SAME_SCORES),
+        ({"a": [None], "b": [None, None, None]}, Verdict.SAME_SCORES),
+        ({}, Verdict.SAME_SCORES),
+    ],
+)
+def test_a_treatment_that_predicts_or_scores_the_same_is_said_to_and_not_tested(digests, verdict):
+    a, c = noise(1, 6, 2) / 3, noise(1, 6, 2, seed=1)
+    scores = tidy({"a": a, "b": np.repeat(a, 3, axis=0), "c": c})
+    alone = compare(scores, treatments=["c"])
+    facts = {name: {"test": [{DIGEST: one} for one in found]} for name, found in digests.items()}
+    result = compare(scores, facts=facts, treatments=["b", "c"])
+    one = result["equalities"][0]
+    assert (one["verdict"], one["difference"], one["ahead"], one["n"]) == (verdict, 0, None, 6)
+    assert (one["baseline_seeds"], one["treatment_seeds"]) == (1, 3)
+    assert not result["refusals"] and result["tests"] == alone["tests"]  # the family is that of the tests made
+
+
+def test_one_other_score_is_enough_for_a_test():
+    a = noise(1, 6, 2)
+    b = a.copy()
+    b[0, 0, 0] += 0.1
+    result = compare(tidy({"a": a, "b": b}))
+    assert not result["equalities"] and result["tests"][0]["verdict"] == Verdict.WORSE_OPEN
+
+
+def test_metrics_without_a_test_never_carry_a_verdict():
+    """On null data and on data with a large effect alike: the interval is said, and nothing of better or worse."""
+    rng, excluded = np.random.default_rng(0), 0
+    for trial in range(40):
+        shape = (1, 15, 4)
+        ranks = tidy({name: rng.integers(1, 60, shape) + 30.0 * (trial % 2) * (name == "b") for name in "ab"}, "rank")
+        skills = {"a": 0.5, "b": 0.8 if trial % 2 else 0.5}
+        corpus = parts({name: counted(15, 1, 5, skill, int(rng.integers(2**31))) for name, skill in skills.items()}, 1)
+        for metric, scores in (("rank", ranks), ("corpus", corpus)):
+            result = compare(scores, metrics=[metric])
+            one = result["intervals"][0]
+            assert one["verdict"] == Verdict.INTERVAL and not {"winner", "significant"} & one.keys()
+            assert result["family"] == 0 and not result["tests"]
+            excluded += one["low"] > 0 or one["high"] < 0
+    assert excluded >= 40  # what a verdict by the interval would have been made of
 
 
 def test_oracle_is_shown_and_not_tested():
@@ -200,7 +270,7 @@ def test_medians_get_an_interval_over_units_and_no_test():
     interval = result["intervals"][0]
     assert not result["tests"] and result["family"] == 0
     assert interval["baseline_value"] == np.median(a) and interval["low"] < interval["difference"] < interval["high"]
-    assert interval["excludes_zero"] and interval["ahead"] == "treatment" and interval["skill"] is None
+    assert interval["high"] < 0 and interval["ahead"] == "treatment" and interval["skill"] is None
     again = compare(tidy({"a": a, "b": np.maximum(a - 10, 1)}, "rank"), metrics=["rank"])["intervals"][0]
     assert again["baseline_interval"] == interval["baseline_interval"]
 
@@ -232,7 +302,7 @@ def parts(sides: dict[str, tuple[np.ndarray, np.ndarray]], samples_a_unit: int =
             ids, units = [f"s{s}" for s in sample], [f"v{s // samples_a_unit}" for s in sample]
             rows = {"seed": seed, "sample_id": ids, "unit": units, "metric": name, "value": value}
             blocks.append(pd.DataFrame(rows).assign(experiment=experiment, data="d", split="test"))
-    return pd.concat(blocks, ignore_index=True)[statistics.COLUMNS]
+    return pd.concat(blocks, ignore_index=True)[COLUMNS]
 
 
 def test_a_corpus_figure_is_that_of_all_counts_averaged_over_seeds_with_an_interval_and_no_test():
@@ -244,7 +314,7 @@ def test_a_corpus_figure_is_that_of_all_counts_averaged_over_seeds_with_an_inter
     assert interval["treatment_value"] == pytest.approx(np.mean(seeds))
     assert list(levels["b"]["seeds"].values()) == pytest.approx(seeds)
     assert interval["difference"] == pytest.approx(levels["b"]["value"] - levels["a"]["value"])
-    assert interval["low"] < interval["difference"] < interval["high"] and interval["excludes_zero"]
+    assert interval["low"] < interval["difference"] < interval["high"] and interval["low"] > 0
     assert (interval["ahead"], interval["skill"], interval["seeds_better"]) == ("treatment", None, None)
     assert [levels["a"]["low"], levels["a"]["high"]] == interval["baseline_interval"]  # one and the same draws
     assert levels["a"]["low"] < levels["a"]["value"] < levels["a"]["high"] and levels["a"]["sd_units"] is None
@@ -252,7 +322,7 @@ def test_a_corpus_figure_is_that_of_all_counts_averaged_over_seeds_with_an_inter
 
 def test_resampled_corpus_figures_are_those_of_the_samples_written_out():
     both, either = counted(10, 2, 6, 0.5, 0)
-    side = statistics.Corpus(parts({"a": (both, either)}))
+    side = statistics.Corpus(Scores.of(parts({"a": (both, either)})))
     draws = np.random.default_rng(0).multinomial(5, np.full(5, 0.2), size=20)
     expected = []
     for draw in draws:
@@ -271,8 +341,13 @@ def test_a_comparison_of_means_and_corpus_figures_keeps_them_apart():
 
 def test_a_side_against_itself_differs_by_nothing():
     same = counted(20, 2, 5, 0.5, 0)
-    interval = compare(parts({"a": same, "b": same}), metrics=["corpus"])["intervals"][0]
-    assert (interval["low"], interval["high"], interval["excludes_zero"], interval["ahead"]) == (0, 0, False, None)
+    result = compare(parts({"a": same, "b": same}), metrics=["corpus"])
+    equal = result["equalities"][0]
+    assert not result["intervals"] and (equal["difference"], equal["ahead"]) == (0, None)
+    assert equal["verdict"] == Verdict.SAME_SCORES and equal["baseline_value"] == equal["treatment_value"]
+    seed = Scores.of(parts({"a": same}))
+    interval = statistics._interval(seed, seed, METRICS["corpus"], 0.05)
+    assert (interval["low"], interval["high"], interval["verdict"], interval["ahead"]) == (0, 0, "interval only", None)
 
 
 def test_broken_pairings_of_a_corpus_metric_are_refused():
@@ -298,15 +373,16 @@ def test_intervals_of_corpus_figures_cover_as_often_as_promised():
     for _ in range(100):
         union = rng.integers(200, 400, (40, 3))
         both = rng.binomial(union, np.clip(rng.normal(truth, 0.1, (40, 3)), 0, 1))
-        low, high = statistics.Corpus(parts({"a": (both[None], union[None])}, 1)).interval(0.05)
+        low, high = statistics.Corpus(Scores.of(parts({"a": (both[None], union[None])}, 1))).interval(0.05)
         hits += low <= truth <= high
     assert hits >= stats.binom.ppf(0.001, 100, 0.93)  # a percentile interval of 40 units is a little short
 
 
 def test_a_thousand_videos_of_49_classes_take_seconds():
-    scores = parts({"a": counted(1000, 3, 49, 0.5, 0), "b": counted(1000, 3, 49, 0.6, 1)}, 1)
+    scores = Scores.of(parts({"a": counted(1000, 3, 49, 0.5, 0), "b": counted(1000, 3, 49, 0.6, 1)}, 1))
+    entry = ENTRY | {"metrics": ["corpus"]}
     start = time.monotonic()
-    assert compare(scores, metrics=["corpus"])["intervals"][0]["n"] == 1000
+    assert statistics.compare("c", entry, scores, {}, "select", METRICS)["intervals"][0]["n"] == 1000
     assert time.monotonic() - start < 10
 
 
@@ -345,7 +421,7 @@ def test_false_positives_are_as_rare_as_promised_and_planted_effects_are_found()
         assert low <= sum(test[key] <= alpha for test in result) <= high
     # In families of five, any false positive at all is as rare after Holm.
     p = np.array([test["p"] for test in result]).reshape(-1, 5)
-    wrong = sum(min(statistics.holm(family)) <= alpha for family in p)
+    wrong = sum(min(holm(family)) <= alpha for family in p)
     assert wrong <= stats.binom.ppf(0.999, len(p), alpha)
     # Taking windows and seeds as independent would cry wolf many times as often.
     sides = [part["value"].to_numpy().reshape(tests, -1) for _, part in null.groupby("experiment")]
@@ -360,13 +436,13 @@ def test_identical_input_gives_identical_json_and_files_round_trip(tmp_path):
     scores["sample_id"] = scores["sample_id"].str.replace("v0#0", "007").str.replace("v1#0", "NA")
     for experiment, part in scores.groupby("experiment"):
         part.to_csv(tmp_path / f"{experiment}.csv", index=False)
-    read = statistics.read_scores([tmp_path / "a.csv", tmp_path / "b.csv"])
-    assert {"007", "NA"} <= set(read["sample_id"]) and list(read.columns) == statistics.COLUMNS
+    read = score_files.read([tmp_path / "a.csv", tmp_path / "b.csv"]).frame()
+    assert {"007", "NA"} <= set(read["sample_id"]) and list(read.columns) == COLUMNS
     assert compare(read) == compare(scores)
-    assert statistics.read_scores([]).empty
+    assert score_files.read([]).frame().empty
     (tmp_path / "bad.csv").write_text("experiment,value\na,1\n")
     with pytest.raises(ValueError, match="no column 'data'"):
-        statistics.read_scores([tmp_path / "bad.csv"])
+        score_files.read([tmp_path / "bad.csv"])
 
 
 def test_facts_are_read_by_experiment_and_split(tmp_path):
@@ -384,7 +460,7 @@ def test_a_million_rows_take_seconds():
     rng = np.random.default_rng(0)
     shape = (3, 1000, 170)
     a = rng.normal(10, 1, shape)
-    scores = tidy({"a": a, "b": a - rng.normal(0.1, 1, shape)})
+    scores = Scores.of(tidy({"a": a, "b": a - rng.normal(0.1, 1, shape)}))
     start = time.monotonic()
-    assert compare(scores)["tests"][0]["n"] == 1000
+    assert statistics.compare("c", ENTRY, scores, {}, "select", METRICS)["tests"][0]["n"] == 1000
     assert time.monotonic() - start < 10

@@ -13,7 +13,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from framecast import statistics, workbook
+from framecast import workbook
+from framecast.scores import read as read_scores
 from framecast.summary import ReportInputs
 
 
@@ -36,9 +37,9 @@ def table(sheet) -> pd.DataFrame:
 
 
 def test_sheets_are_headed_frozen_filtered_and_noted(book):
-    expected = {"Overview", "Charts", "Summary", "Tests", "Intervals", "Not tested", "Per experiment", "Per unit 1",
+    expected = {"Overview", "Charts", "Summary", "Tests", "Intervals", "Refused", "Per experiment", "Per unit 1",
                 "Per sample", "Data", "Rejected", "Provenance", "Config"}  # fmt: skip
-    assert expected <= set(book.sheetnames)
+    assert expected <= set(book.sheetnames) and "Equal" not in book.sheetnames
     for sheet in book.worksheets:
         if sheet.title != "Charts":
             assert sheet.freeze_panes == "B3" and sheet.auto_filter.ref.startswith("A2:")
@@ -75,7 +76,7 @@ def test_tests_sheet_holds_the_numbers_of_the_comparisons(made, book):
 def test_summary_is_mean_over_units_with_skill_over_copying(made, book):
     found = table(book["Summary"])
     row = found[(found["key"] == "tmdn_gap1") & (found["metric"] == "Squared error")].iloc[0]
-    scores = statistics.read_scores(made[0].scores)
+    scores = read_scores(made[0].scores).frame()
     part = scores[scores["metric"] == "mse"]
     means = {name: rows.groupby("unit")["value"].mean().mean() for name, rows in part.groupby("experiment")}
     assert row["value"] == pytest.approx(means["tmdn_gap1"]) and row["n (units)"] == 8 and row["seeds"] == 2
@@ -157,9 +158,24 @@ def test_a_corpus_metric_has_its_value_and_its_bootstrap_interval(made, book):
     assert [row["95% low"], row["95% high"]] == pytest.approx(interval["treatment_interval"])
     row = table(book["Intervals"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
     assert (row["low"], row["high"]) == pytest.approx((interval["low"], interval["high"]))
-    assert row["verdict"] == "better"
+    assert row["verdict"] == "interval only"
     row = table(book["Overview"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
     assert row["remark"] == "bootstrap interval over units, no test" and pd.isna(row["p (Holm)"])
+    assert row["verdict"] == "interval only"
+
+
+def test_equal_predictions_have_a_sheet_and_a_verdict(tmp_path):
+    inputs = made_results.make(tmp_path, videos=4, windows=2, seeds=1, gaps=(1,), twin=True)
+    workbook.write(inputs, tmp_path / "summary.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "summary.xlsx")
+    equal, overview, levels = (table(book[name]) for name in ("Equal", "Overview", "Summary"))
+    assert len(equal) == 3 and set(equal["verdict"]) == {"equal to Copy the last mask"}
+    said = overview[overview["treatment"] == "Lazy SimVP †"]
+    assert set(said["verdict"]) == {"equal to Copy the last mask"} and said["p (Holm)"].isna().all()
+    assert (
+        said["remark"].str.startswith("every prediction is the same, bit for bit; Lazy SimVP †: its predictions").all()
+    )
+    assert levels.loc[levels["key"] == "twin", "caution"].str.contains("equal those of Copy the last mask").all()
 
 
 def test_parts_of_a_corpus_metric_are_named_nowhere(book):
@@ -194,7 +210,7 @@ def test_many_samples_are_capped_and_the_sheet_says_so(made, tmp_path, monkeypat
 
 
 def test_scores_of_a_corpus_metric_alone_make_no_sheet_of_samples(made, tmp_path):
-    scores = statistics.read_scores([path for path in made[0].scores if "simvp" in str(path)])
+    scores = read_scores([path for path in made[0].scores if "simvp" in str(path)]).frame()
     scores[scores["metric"].str.startswith("iou_corpus")].to_csv(tmp_path / "test.csv", index=False)
     workbook.write(ReportInputs(scores=[tmp_path / "test.csv"]), tmp_path / "a.xlsx")
     found = openpyxl.load_workbook(tmp_path / "a.xlsx")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from framecast import cautions
+from framecast import cautions, run_records, verdicts
 from framecast.files import read_json
+from framecast.verdicts import Verdict
 
 
 def comparisons(results: Path) -> str:
@@ -42,7 +43,9 @@ def _records(results: Path) -> list[dict[str, Any]]:
     paths = sorted(results.joinpath("comparisons").glob("*.json"))
     if not paths:
         raise FileNotFoundError(f"{results}/comparisons holds no comparison: run the workflow first")
-    told = cautions.read(sorted(results.glob("runs/*/seed_*/scores/*.json")))
+    runs = run_records.read(sorted(results.glob("runs/*/seed_*")))
+    untrained = {run.experiment for run in runs if run.trivial}
+    told = cautions.read(sorted(results.glob("runs/*/seed_*/scores/*.json")), untrained)
     return [read_json(path) | {"cautions": told} for path in paths]
 
 
@@ -93,10 +96,13 @@ def _markdown_row(level: dict[str, Any], comparison: dict[str, Any], test: dict[
     if level["experiment"] == comparison["baseline"]:
         return "| " + " | ".join([*cells, "", "", "", "", "baseline"]) + " |"
     if test is None:
-        return "| " + " | ".join([*cells, "", "", "", "", "refused"]) + " |"
-    interval = f"{_number(test['difference'])} [{_number(test['low'])}, {_number(test['high'])}]"
+        return "| " + " | ".join([*cells, "", "", "", "", Verdict.REFUSED]) + " |"
+    difference = _number(test["difference"])
+    if "low" in test:
+        difference += f" [{_number(test['low'])}, {_number(test['high'])}]"
     p_values = [_number(test.get("p_holm")), _number(test.get("wilcoxon_p_holm"))]
-    return "| " + " | ".join([*cells, _number(test["skill"]), interval, *p_values, _verdict(test)]) + " |"
+    said = verdicts.said(test["verdict"], f"`{comparison['baseline']}`")
+    return "| " + " | ".join([*cells, _number(test["skill"]), difference, *p_values, said]) + " |"
 
 
 def _tuning(results: Path) -> str:
@@ -142,8 +148,8 @@ def _of(rows: list[dict[str, Any]], split: str, metric: str) -> list[dict[str, A
 
 
 def _tests(comparison: dict[str, Any], split: str, metric: str) -> dict[str, dict[str, Any]]:
-    rows = _of(comparison["tests"], split, metric) + _of(comparison["intervals"], split, metric)
-    return {row["treatment"]: row for row in rows}
+    rows = comparison["tests"] + comparison["intervals"] + comparison["equalities"]
+    return {row["treatment"]: row for row in _of(rows, split, metric)}
 
 
 def _blocks(comparison: dict[str, Any]) -> list[str]:
@@ -170,15 +176,9 @@ def _row(
     if experiment == comparison["baseline"]:
         return name, value, "", "", "baseline"
     if test is None:
-        return name, value, "", "", f"refused: {refused.get(experiment, 'no scores')}"
-    return name, value, _number(test["skill"]), _number(test.get("p_holm")), _verdict(test)
-
-
-def _verdict(test: dict[str, Any]) -> str:
-    word = {"treatment": "better", "baseline": "worse"}.get(test["ahead"] or "", "equal")
-    sure = test.get("significant", test.get("excludes_zero"))
-    how = " (bootstrap interval, no test)" if test["kind"] == "bootstrap" else ""
-    return f"{word}{'' if sure else ', but not more than chance'}{how}"
+        return name, value, "", "", f"{Verdict.REFUSED}: {refused.get(experiment, 'no scores')}"
+    said = verdicts.said(test["verdict"], comparison["baseline"])
+    return name, value, _number(test["skill"]), _number(test.get("p_holm")), said
 
 
 def _value(level: dict[str, Any]) -> str:

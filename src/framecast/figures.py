@@ -1,7 +1,7 @@
 """Figures as SVG for pages or PNG for files, drawn without a display; they know labels and numbers, no tasks.
 
 Text and lines are drawn in one ink colour that becomes `currentColor` in SVG, so that a page's light or dark theme
-decides it. Colours of experiments are those of Okabe and Ito, told apart with any kind of colour vision.
+decides it. Colours of experiments are those of Okabe and Ito, which differ with any kind of colour vision.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framecast.seeding import rng
+from framecast.verdicts import Tone
 
 INK = "#1b1f24"
 QUIET = "#8a9099"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 TRIVIAL = QUIET
-OUTCOME = {"better": "#1a8f4c", "worse": "#d1383d", "open": QUIET}
+TONES: dict[Tone, str] = {"better": "#1a8f4c", "worse": "#d1383d", "open": QUIET}
 WIDTH = 5.6  # inches of 72 points; two figures stand side by side on a page
 WIDE = 7.6
 POINTS = 400  # dots drawn of a distribution; more hide each other
@@ -78,7 +79,7 @@ class Differences:
     mean: float
     low: float
     high: float
-    outcome: str
+    tone: Tone
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,14 @@ def differences(rows: Sequence[Differences], axis: str, better: str, kind: str =
             shown = _some(row.values, draws)
             height = place + draws.uniform(-0.22, 0.22, len(shown))
             axes.plot(shown, height, "o", color=QUIET, markersize=3.4, alpha=0.55, markeredgewidth=0)
-            colour = OUTCOME[row.outcome]
+            colour = TONES[row.tone]
             axes.plot([row.low, row.high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
             axes.plot(row.mean, place, "D", color=colour, markersize=6)
         axes.axvline(0, color=INK, linewidth=0.9)
         _label_rows(axes, [row.label for row in rows], axis)
-        left, right = ("better", "worse") if better == "lower" else ("worse", "better")
-        axes.text(0, 1.02, f"← {left}", transform=axes.transAxes, color=OUTCOME[left], fontsize=8.5)
-        axes.text(1, 1.02, f"{right} →", transform=axes.transAxes, color=OUTCOME[right], fontsize=8.5, ha="right")
+        sides: tuple[Tone, Tone] = ("better", "worse") if better == "lower" else ("worse", "better")
+        axes.text(0, 1.02, f"← {sides[0]}", transform=axes.transAxes, color=TONES[sides[0]], fontsize=8.5)
+        axes.text(1, 1.02, f"{sides[1]} →", transform=axes.transAxes, color=TONES[sides[1]], fontsize=8.5, ha="right")
         return _render(figure, kind)
 
 

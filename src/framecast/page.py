@@ -155,14 +155,14 @@ a{color:var(--link)}code{font-size:.9em}
 .card{border:1px solid var(--line);border-radius:10px;padding:1rem 1.25rem;margin:0 0 1rem;background:var(--panel)}
 .card h3{margin:0}.card h4{margin:.9rem 0 .2rem}
 ul.verdicts{list-style:none;margin:.2rem 0 .3rem;padding:0}ul.verdicts li{display:grid;
-grid-template-columns:8.4rem 1fr;gap:.7rem;
+grid-template-columns:13.2rem 1fr;gap:.7rem;
 padding:.5rem 0;border-top:1px solid var(--line)}ul.verdicts li:first-child{border-top:0}
 .chip{display:inline-block;border-radius:99px;padding:.08rem .65rem;font-size:.8rem;font-weight:650;
 white-space:nowrap;height:fit-content;
 text-align:center}
 .better{color:var(--good);background:var(--goodbg)}.worse{color:var(--bad);background:var(--badbg)}
-.open,.refused{color:var(--quiet);background:var(--openbg)}.refused{font-style:italic}
-td.better,td.worse,td.open,td.refused{text-align:center;border:2px solid var(--panel)}
+.open{color:var(--quiet);background:var(--openbg)}
+td.better,td.worse,td.open{text-align:center;border:2px solid var(--panel)}
 .tag{font-size:.75rem;color:var(--quiet);border:1px solid var(--line);border-radius:5px;padding:0 .35rem;
 margin-left:.4rem;white-space:nowrap}
 .note{background:var(--warnbg);color:var(--warn);border-radius:8px;padding:.55rem .9rem;margin:.7rem 0;

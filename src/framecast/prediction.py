@@ -15,6 +15,7 @@ import torch
 
 from framecast import components, lifeline, progress, provenance, runs, sessions, weights
 from framecast.batches import in_order, loader
+from framecast.cautions import PREDICTIONS
 from framecast.config import Settings
 from framecast.devices import memory_advice
 from framecast.files import file_digest, read_json, replacing, write_json
@@ -107,9 +108,10 @@ def score(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: P
         spec: experiment, seed, task, data, fingerprint.
         source: File of `predict`.
         out: CSV with the columns `COLUMNS`; values are written so that they read back exactly.
-        facts: JSON with what the task says about the scoring and provenance. Two of the task's keys are read by all:
-            `gallery`, the digest of what was ranked in, and `caution`, a sentence that stands beside the experiment in
-            workbook and page, where its predictions used what nobody would know (the future).
+        facts: JSON with what the task says about the scoring, the digest of the predictions (`PREDICTIONS`) and
+            provenance. Two of the task's keys are read by all: `gallery`, the digest of what was ranked in, and
+            `caution`, a sentence that stands beside the experiment in workbook and page, where its predictions used
+            what nobody would know (the future).
 
     Raises:
         ValueError: predictions of another run or split, a metric that `METRICS` does not know, a sample that was not
@@ -135,7 +137,7 @@ def score(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: P
         samples=len(found.sample_ids),
         units=len(set(found.units)),
     )
-    write_json(facts, {**extra, "provenance": record})
+    write_json(facts, {**extra, PREDICTIONS: found.digest(), "provenance": record})
     with replacing(out) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         # A bare carriage return in a name ends a line for readers, and the writer quotes it only where all text is.
         returns = any("\r" in row[0] + row[1] for row in rows)

@@ -1,4 +1,4 @@
-"""The report: one HTML page that opens offline and says what won, by how much, and whether that is more than chance.
+"""The report: one HTML page that opens offline and says what won, by how much, and whether that is significant.
 
 Sections follow from what the files hold; none knows a task. `write` is the whole interface.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from framecast import figures
+from framecast import figures, verdicts
 from framecast import report_background as background
 from framecast.files import replacing
 from framecast.metrics import METRICS
@@ -26,13 +26,11 @@ from framecast.summary import (
     in_unit,
     interval,
     number,
-    outcome,
     p_value,
     seeds_text,
 )
+from framecast.verdicts import EQUALITIES, SIGNS, Verdict
 
-WORDS = {"better": "better", "worse": "worse", "open": "no difference", "refused": "not tested"}
-SIGNS = {"better": "▲", "worse": "▼", "open": "≈", "refused": "–"}
 FEW_UNITS = 10
 Section = tuple[str, str, Html]
 
@@ -74,7 +72,7 @@ def _header(summary: Summary) -> Html:
     times = [str(run.record.get("time", "")) for run in summary.runs]
     latest = f"; latest run {max(times).replace('T', ' ').replace('+00:00', ' UTC')}" if any(times) else ""
     return join(
-        tag("h1", "Which model predicts best, and is it more than chance?"),
+        tag("h1", "Which model predicts best, and is the difference significant?"),
         tag("p", f"Scored on {', '.join(data) or 'nothing yet'}{latest}.", class_="sub"),
         tag("div", boxes, class_="facts"),
     )
@@ -103,7 +101,7 @@ def _headline(summary: Summary, entry: Mapping[str, Any]) -> Html:
 
 
 def _entry_title(summary: Summary, entry: Mapping[str, Any]) -> Html:
-    results = entry["tests"] + entry["intervals"]
+    results = entry["tests"] + entry["intervals"] + entry["equalities"]
     data = entry["levels"][0]["data"] if entry["levels"] else ""
     parts = [f"against {summary.title(entry['baseline'])}"]
     if results:
@@ -129,55 +127,55 @@ def _few(summary: Summary, entry: Mapping[str, Any]) -> Html | None:
     return tag(
         "p",
         f"Only {min(counts)} {unit}: such a test finds large differences alone, and rests on the differences being "
-        f"roughly normal. “No difference” here does not mean equal.",
+        f"roughly normal. “Not significant” here does not mean equal.",
         class_="note",
     )
 
 
-def _find(entry: Mapping[str, Any], treatment: str, split: str, metric: str) -> tuple[str, Mapping[str, Any]]:
-    """(better | worse | open | refused, the test, interval or refusal)."""
-    for result in entry["tests"] + entry["intervals"] + entry["refusals"]:
+def _find(entry: Mapping[str, Any], treatment: str, split: str, metric: str) -> Mapping[str, Any]:
+    """The test, interval, equality or refusal."""
+    for result in entry["tests"] + entry["intervals"] + entry["equalities"] + entry["refusals"]:
         if (result["treatment"], result["split"], result["metric"]) == (treatment, split, metric):
-            return ("refused" if "reason" in result else outcome(result)), result
+            return result
     raise ValueError(f"comparison {entry['comparison']!r} says nothing on {treatment!r}, {split!r}, {metric!r}")
 
 
 def _ranked(entry: Mapping[str, Any], split: str, metric: str) -> list[str]:
     """The treatments, best first; what was not tested at the end."""
     sign = 1 if METRICS[metric].better == "lower" else -1
-    found = {name: _find(entry, name, split, metric)[1] for name in entry["treatments"]}
+    found = {name: _find(entry, name, split, metric) for name in entry["treatments"]}
     return sorted(found, key=lambda name: sign * found[name].get("treatment_value", sign * np.inf))
 
 
 def _line(summary: Summary, entry: Mapping[str, Any], treatment: str, split: str, metric: str) -> Html:
-    verdict, result = _find(entry, treatment, split, metric)
-    chip = tag("span", f"{SIGNS[verdict]} {WORDS[verdict]}", class_=f"chip {verdict}")
-    names = tag("b", summary.title(treatment)), tag("b", summary.title(entry["baseline"]))
-    if verdict == "refused":
-        return tag("li", chip, tag("div", names[0], " against ", names[1], f": {result['reason']}."))
-    verb = {"better": " beats ", "worse": " loses to ", "open": " cannot be told apart from "}[verdict]
+    result = _find(entry, treatment, split, metric)
+    baseline = summary.title(entry["baseline"])
+    names = tag("b", summary.title(treatment)), " against ", tag("b", baseline), ": "
+    if result["verdict"] == Verdict.REFUSED:
+        return tag("li", _chip(result), tag("div", *names, f"{result['reason']}."))
     unit = f" {METRICS[metric].unit}" if METRICS[metric].unit else ""
     values = f"{number(result['treatment_value'])} against {number(result['baseline_value'])}{unit}"
-    amount = by_how_much(result)
-    return tag(
-        "li",
-        chip,
-        tag(
-            "div",
-            names[0],
-            verb,
-            names[1],
-            ": ",
-            tag("b", amount),
-            f" ({values}).",
-            tag("div", _evidence(summary, result)),
-        ),
-    )
+    if result["kind"] == "equality":
+        values = f"{number(result['baseline_value'])}{unit}"
+    amount = tag("b", _amount(result, baseline))
+    return tag("li", _chip(result), tag("div", *names, amount, f" ({values}).", tag("div", _evidence(summary, result))))
+
+
+def _chip(result: Mapping[str, Any]) -> Html:
+    verdict = Verdict(result["verdict"])
+    return tag("span", f"{SIGNS[verdict]} {verdict}", class_=f"chip {verdicts.tone(verdict)}")
+
+
+def _amount(result: Mapping[str, Any], baseline: str) -> str:
+    """By how much the treatment differs from the baseline, or that it does not."""
+    return verdicts.said(result["verdict"], baseline) if result["kind"] == "equality" else by_how_much(result)
 
 
 def _evidence(summary: Summary, result: Mapping[str, Any]) -> Html:
     data = summary.level(result["baseline"], result["split"], result["metric"])
     unit = summary.unit(data["data"] if data else "", result["n"])
+    if result["kind"] == "equality":
+        return tag("span", f"n = {result['n']} {unit}; {EQUALITIES[Verdict(result['verdict'])]}.", class_="quiet")
     sure = f"n = {result['n']} {unit}, difference {number(result['difference'], 3)} "
     sure += f"[{number(result['low'], 3)}, {number(result['high'], 3)}]"
     if result["kind"] == "bootstrap":
@@ -239,20 +237,31 @@ def _matrix(summary: Summary, entry: Mapping[str, Any]) -> Html | None:
     for treatment in _ranked(entry, *pairs[0]):
         row: list[Cell] = [Cell(summary.title(treatment))]
         for split, metric in pairs:
-            verdict, result = _find(entry, treatment, split, metric)
-            shown = WORDS[verdict] if verdict == "refused" else by_how_much(result)
-            hint = (
-                result["reason"] if verdict == "refused" else f"{WORDS[verdict]}: {_plain(_evidence(summary, result))}"
-            )
-            row.append(Cell(f"{SIGNS[verdict]} {shown}", style=verdict, hint=hint))
+            row.append(_matrix_cell(summary, _find(entry, treatment, split, metric)))
         rows.append(row)
     heads = [f"{METRICS[metric].title}" + (f" · {split}" if several else "") for split, metric in pairs]
     return join(
         tag("h4", f"All metrics, against {summary.title(entry['baseline'])}"),
         table(["experiment", *heads], rows),
-        tag("p", "▲ better, ▼ worse (significant after Holm; without a test: bootstrap interval without zero), "
-                 "≈ no difference shown, – not tested (point at a cell for the numbers)", class_="quiet"),
-    )  # fmt: skip
+        tag("p", f"{_legend()} (point at a cell for the numbers)", class_="quiet"),
+    )
+
+
+def _matrix_cell(summary: Summary, result: Mapping[str, Any]) -> Cell:
+    verdict = Verdict(result["verdict"])
+    said = verdicts.said(verdict, summary.title(result["baseline"]))
+    if verdict == Verdict.REFUSED:
+        shown, hint = said, result["reason"]
+    else:
+        shown, hint = _amount(result, summary.title(result["baseline"])), _plain(_evidence(summary, result))
+    return Cell(f"{SIGNS[verdict]} {shown}", style=verdicts.tone(verdict), hint=f"{said}: {hint}")
+
+
+def _legend() -> str:
+    words: dict[str, list[str]] = {}
+    for verdict, sign in SIGNS.items():
+        words.setdefault(sign, []).append(verdict)
+    return " · ".join(f"{sign} {' or '.join(meant)}" for sign, meant in words.items())
 
 
 def _plain(markup: Html) -> str:
@@ -276,6 +285,8 @@ def _comparison(summary: Summary, entry: Mapping[str, Any]) -> Html:
         parts += [tag("h4", "Tests"), _tests_table(summary, entry["tests"])]
     if entry["intervals"]:
         parts += [tag("h4", "Bootstrap intervals over units (no test)"), _intervals_table(summary, entry)]
+    if entry["equalities"]:
+        parts += [tag("h4", "Equal, so not tested"), _equalities_table(summary, entry)]
     if entry["refusals"]:
         rows = [
             [
@@ -286,7 +297,7 @@ def _comparison(summary: Summary, entry: Mapping[str, Any]) -> Html:
             ]
             for one in entry["refusals"]
         ]
-        parts += [tag("h4", "Not tested, and why"), table(["treatment", "split", "metric", "reason"], rows)]
+        parts += [tag("h4", "Refused, and why"), table(["treatment", "split", "metric", "reason"], rows)]
     return join(parts)
 
 
@@ -328,7 +339,7 @@ def _differences(summary: Summary, entry: Mapping[str, Any], results: Sequence[M
     rows = [
         figures.Differences(
             summary.title(one["treatment"]), summary.unit_differences(one).to_numpy() if mean else np.empty(0),
-            one["difference"], one["low"], one["high"], outcome(one),
+            one["difference"], one["low"], one["high"], verdicts.tone(one["verdict"]),
         )
         for one in results
     ]  # fmt: skip
@@ -358,12 +369,12 @@ def _tests_table(summary: Summary, tests: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _test_row(summary: Summary, test: Mapping[str, Any]) -> list[Cell | Content]:
-    verdict, change = outcome(test), test["relative_change"]
+    change = test["relative_change"]
     return [
         summary.title(test["treatment"]),
         test["split"],
         METRICS[test["metric"]].title,
-        Cell(tag("span", f"{SIGNS[verdict]} {WORDS[verdict]}", class_=f"chip {verdict}"), verdict),
+        Cell(_chip(test), test["verdict"]),
         test["n"],
         value_cell(test["treatment_value"]),
         value_cell(test["baseline_value"]),
@@ -384,22 +395,29 @@ def _test_row(summary: Summary, test: Mapping[str, Any]) -> list[Cell | Content]
 def _intervals_table(summary: Summary, entry: Mapping[str, Any]) -> Html:
     rows = []
     for one in entry["intervals"]:
-        verdict = outcome(one)
         sides = [
             Cell(f"{number(one[side + '_value'])} [{number(ends[0])}, {number(ends[1])}]", one[side + "_value"])
             for side in ("treatment", "baseline")
             for ends in [one[side + "_interval"]]
         ]
-        zero = "excludes 0" if one["excludes_zero"] else "includes 0"
-        chip = tag("span", f"{SIGNS[verdict]} {zero}", class_=f"chip {verdict}")
         rows.append([
-            summary.title(one["treatment"]), one["split"], METRICS[one["metric"]].title, Cell(chip, verdict),
-            one["n"], *sides,
+            summary.title(one["treatment"]), one["split"], METRICS[one["metric"]].title,
+            Cell(_chip(one), one["verdict"]), one["n"], *sides,
             Cell(f"{number(one['difference'])} [{number(one['low'])}, {number(one['high'])}]", one["difference"]),
         ])  # fmt: skip
     baseline = summary.title(entry["baseline"])
-    heads = ["treatment", "split", "metric", "interval", "n", "treatment", baseline, "difference"]
+    heads = ["treatment", "split", "metric", "verdict", "n", "treatment", baseline, "difference"]
     return table(heads, rows, numbers=range(4, 8))
+
+
+def _equalities_table(summary: Summary, entry: Mapping[str, Any]) -> Html:
+    rows = [
+        [summary.title(one["treatment"]), one["split"], METRICS[one["metric"]].title,
+         verdicts.said(one["verdict"], summary.title(one["baseline"])), one["n"], value_cell(one["treatment_value"]),
+         EQUALITIES[Verdict(one["verdict"])]]
+        for one in entry["equalities"]
+    ]  # fmt: skip
+    return table(["treatment", "split", "metric", "verdict", "n", "value", "what is equal"], rows, numbers=(4, 5))
 
 
 def _p(value: float) -> Cell:

@@ -372,9 +372,8 @@ def method(summary: Summary) -> Html | None:
         tag("p", "A difference is called better or worse only where the paired t-test stays significant after Holm’s "
                  "correction over all tests of its comparison. It says: on other videos of this kind, these trained "
                  "networks would again differ in this direction. Whether other seeds would, "
-                 "the spread between seeds hints at. Figures that are no means of samples have no test: they are "
-                 "called better or worse where the bootstrap interval of the difference leaves zero out, without a "
-                 "correction."),
+                 "the spread between seeds hints at. Metrics that are not averages of samples have no test: the "
+                 "bootstrap interval of the difference is shown, and no verdict follows from it."),
         tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in rules.items())),
         tag("h4", "Metrics"),
         tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in lists)),

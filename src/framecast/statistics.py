@@ -3,10 +3,12 @@
 Windows, triplets, captions and seeds of one video are not independent. So the rows are averaged within their `unit`
 (over samples and seeds) before anything is tested, and n counts units. What the tests can show is therefore: would the
 difference hold on other videos, for these trained runs? How much runs differ among themselves stands beside it as
-between-seed standard deviation. Figures that are no means of samples (medians, corpus figures) get an interval from
-resampled units instead of a test.
+between-seed standard deviation. Metrics that are not averages of samples (medians, corpus metrics) get an interval from
+resampled units instead of a test, and no verdict.
 
-One comparison of the config is one family for Holm's correction. What may not be tested is refused with the reason.
+One comparison of the config is one family for Holm's correction. What may not be tested is refused with the reason; a
+treatment that predicts or scores the same as the baseline is said to, without a test. docs/statistics.md has the whole
+account.
 """
 
 from __future__ import annotations
@@ -17,15 +19,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
-from scipy import stats
+from numpy.typing import NDArray
 
-from framecast import provenance
+from framecast import provenance, scores
+from framecast.cautions import PREDICTIONS
 from framecast.files import read_json, write_json
 from framecast.metrics import METRICS, PARTS, Metric, family, mean_iou, part
+from framecast.paired_tests import holm, paired_t, signed_rank, t_margin
+from framecast.scores import Key, Scores, Texts, keys
 from framecast.seeding import rng
+from framecast.verdicts import Verdict, of_test
 
-COLUMNS = ["experiment", "data", "split", "seed", "sample_id", "unit", "metric", "value"]
 RESAMPLES = 2000  # bootstrap draws: the 2.5 % point of an interval is then the 50th of the sorted draws
 FLAT = 1e-12  # differences that vary less than this, relative to the scores, are rounding
 
@@ -35,6 +39,10 @@ RULES = {
     "interval": "confidence interval of the mean difference at 1 - alpha, not adjusted for the family",
     "holm": "Holm's correction over all tests that were made in this comparison, for each kind of test by itself",
     "significant": "the t-test's p after Holm is at most alpha",
+    "verdict": "`better` and `worse` only where the t-test is significant; `interval only` where there is no test, "
+    "whatever the interval: with few units a bootstrap interval excludes zero too often",
+    "equal": "every prediction of the two is the same, bit for bit; `same scores`: every score is, but not what was "
+    "predicted, or that is not recorded; neither is tested",
     "effect": "Cohen's dz: mean difference over the standard deviation of the differences",
     "skill": "1 - treatment / baseline, for errors (lower is better) whose reducer is the mean",
     "seeds": "both sides need the same seeds, unless one side has a single one (trivial baselines)",
@@ -45,36 +53,15 @@ RULES = {
 }
 
 
+Facts = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+"""Experiment → split → what the task says beside the scores, one dict a seed."""
+
+
 class Refused(Exception):
     """A test that may not be made; the text is the reason."""
 
 
-def read_scores(paths: Sequence[str | Path], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
-    """Read score files into one tidy table with the columns asked for; ids stay text, whatever they look like.
-
-    Raises ValueError for a file that lacks one of the columns.
-    """
-    kinds = dict.fromkeys(COLUMNS, "str") | {"seed": "int64", "value": "float64"}
-    parts = []
-    for path in paths:
-        header = pd.read_csv(path, nrows=0).columns
-        if absent := [column for column in columns if column not in header]:
-            raise ValueError(f"{path} has no column {absent[0]!r}: a score file has {COLUMNS}; it has {list(header)}")
-        parts.append(
-            pd.read_csv(
-                path,
-                usecols=list(columns),
-                dtype=kinds,
-                keep_default_na=False,
-                na_values={"value": ["", "nan", "NaN"]},
-            )[list(columns)]
-        )
-    if not parts:
-        return pd.DataFrame({column: pd.Series(dtype=kinds[column]) for column in columns})
-    return pd.concat(parts, ignore_index=True)
-
-
-def read_facts(paths: Sequence[str | Path]) -> dict[str, dict[str, list[dict[str, Any]]]]:
+def read_facts(paths: Sequence[str | Path]) -> Facts:
     """Read the JSON files beside the scores: experiment → split → the task's facts, one dict a seed.
 
     Raises ValueError for a file that does not say whose scores it is about.
@@ -93,65 +80,64 @@ def read_facts(paths: Sequence[str | Path]) -> dict[str, dict[str, list[dict[str
 def compare(
     name: str,
     comparison: Mapping[str, Any],
-    scores: pd.DataFrame,
-    facts: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]],
+    table: Scores,
+    facts: Facts,
     select: str,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> dict[str, Any]:
     """Compare every treatment with the baseline on every split and metric.
 
-    comparison: `framecast.config.Comparison` as a dict. scores: COLUMNS, one row a sample and metric, or a sample and
-    part of a corpus metric; may hold more than is compared. facts: experiment → split → facts of the task's `score`,
-    one dict a seed (`read_facts`). select: the split that served for selection.
+    comparison: `framecast.config.Comparison` as a dict. table: one row a sample and metric, or a sample and part of a
+    corpus metric; may hold more than is compared. facts: experiment → split → facts of the task's `score`, one dict a
+    seed (`read_facts`). select: the split that served for selection.
     Returns a dict for JSON: `levels` (each experiment by itself), `tests` (paired, Holm-corrected), `intervals`
-    (bootstrap, for reducers that are not means), `refusals` (with the reason).
+    (bootstrap, for reducers that are not means), `equalities` (the same predictions or scores), `refusals` (with the
+    reason); each entry of the last four has a `verdict` (`framecast.verdicts`).
     Raises ValueError for a comparison on `select`, with itself, or of a metric that does not exist.
     """
     _check(name, comparison, select, metrics)
     alpha = comparison["alpha"]
     members = [comparison["baseline"], *comparison["treatments"]]
-    tables = _tables(scores, members, comparison["splits"], comparison["metrics"])
-    tests, intervals, refusals = [], [], []
+    tables = _tables(table, members, comparison["splits"], comparison["metrics"])
+    found: dict[str, list[dict[str, Any]]] = {"tests": [], "intervals": [], "equalities": [], "refusals": []}
     for split, metric, treatment in itertools.product(
         comparison["splits"], comparison["metrics"], comparison["treatments"]
     ):
         key = {"treatment": treatment, "baseline": members[0], "split": split, "metric": metric}
         try:
-            baseline_rows, treatment_rows = _pair(tables, facts, metrics[metric], **key)
-            if metrics[metric].reducer == "mean":
-                tests.append(key | _test(baseline_rows, treatment_rows, metrics[metric], alpha))
-            else:
-                intervals.append(key | _interval(baseline_rows, treatment_rows, metrics[metric], alpha))
+            sides = _pair(tables, facts, metrics[metric], **key)
+            kind, result = _result(
+                sides, _same_predictions(facts, treatment, members[0], split), metrics[metric], alpha
+            )
         except Refused as reason:
-            refusals.append(key | {"reason": str(reason)})
-    _correct(tests, alpha)
+            kind, result = "refusals", {"reason": str(reason), "verdict": Verdict.REFUSED}
+        found[kind].append(key | result)
+    _correct(found["tests"], alpha)
     levels = [
         {"experiment": key[0], "split": key[1], "metric": key[2], **level(tables[key], metrics[key[2]], alpha)}
         for key in itertools.product(members, comparison["splits"], comparison["metrics"])
-        if key in tables and np.isfinite(tables[key]["value"]).all()
+        if key in tables and np.isfinite(tables[key].value).all()
     ]
     return {
         "comparison": name,
         "title": comparison.get("title") or name,
         **{key: comparison[key] for key in ("baseline", "treatments", "splits", "metrics", "alpha")},
         "select": select,
-        "family": len(tests),
+        "family": len(found["tests"]),
         "rules": RULES,
-        "tests": tests,
-        "intervals": intervals,
-        "refusals": refusals,
+        **found,
         "levels": levels,
     }
 
 
 def compare_files(
-    name: str, comparison: Mapping[str, Any], scores: Sequence[Path], facts: Sequence[Path], out: Path
+    name: str, comparison: Mapping[str, Any], tables: Sequence[Path], facts: Sequence[Path], out: Path
 ) -> None:
     """`compare` from files to a file, with its provenance; `comparison` carries its data's `select` beside the config's
     keys."""
-    result = compare(name, comparison, read_scores(scores), read_facts(facts), comparison["select"])
+    result = compare(name, comparison, scores.read(tables), read_facts(facts), comparison["select"])
     record = provenance.record(
-        config=dict(comparison), inputs=provenance.digests(sorted(Path(path) for path in scores))
+        config=dict(comparison), inputs=provenance.digests(sorted(Path(path) for path in tables))
     )
     write_json(out, result | {"provenance": record})
 
@@ -174,37 +160,30 @@ def _check(name: str, comparison: Mapping[str, Any], select: str, metrics: Mappi
 
 
 def _tables(
-    scores: pd.DataFrame, experiments: Sequence[str], splits: Sequence[str], metrics: Sequence[str]
-) -> dict[tuple[str, str, str], pd.DataFrame]:
+    table: Scores, experiments: Sequence[str], splits: Sequence[str], metrics: Sequence[str]
+) -> dict[Key, Scores]:
     """(experiment, split, metric) → its rows; the parts of a corpus metric are rows of that one metric."""
-    names = families(scores["metric"])
-    wanted = scores["experiment"].isin(list(experiments)) & scores["split"].isin(list(splits)) & names.isin(metrics)
-    groups = scores[wanted].groupby(["experiment", "split", names[wanted]], observed=True, sort=False)
-    return {(str(key[0]), str(key[1]), str(key[2])): rows for key, rows in groups}
-
-
-def families(names: pd.Series) -> pd.Series:
-    """The metric that each name in the `metric` column belongs to (`metrics.family`)."""
-    return names.map({name: family(name) for name in names.unique()})
+    wanted = table.experiment.among(experiments) & table.split.among(splits) & table.metric.named(family).among(metrics)
+    return table[wanted].groups()
 
 
 # --- pairing ---------------------------------------------------------------------------------------------------------
 
 
 def _pair(
-    tables: Mapping[tuple[str, str, str], pd.DataFrame],
-    facts: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]],
+    tables: Mapping[Key, Scores],
+    facts: Facts,
     metric_facts: Metric,
     treatment: str,
     baseline: str,
     split: str,
     metric: str,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[Scores, Scores]:
     """Rows of both sides, after everything that would break the pairing was looked for."""
     if metric_facts.oracle:
         raise Refused(f"{metric} picks the best of several samples by looking at the truth: shown, never tested")
     sides = {name: _whole(tables, name, split, metric) for name in (baseline, treatment)}
-    data = {name: str(rows["data"].iloc[0]) for name, rows in sides.items()}
+    data = {name: rows.data.first() for name, rows in sides.items()}
     if data[baseline] != data[treatment]:
         raise Refused(f"not the same data: {data[baseline]} for {baseline}, {data[treatment]} for {treatment}")
     _same_samples(sides, baseline, treatment)
@@ -213,61 +192,67 @@ def _pair(
     if galleries[baseline] != galleries[treatment]:
         shown = [f"{', '.join(sorted(value)) or 'none recorded'} for {name}" for name, value in galleries.items()]
         raise Refused(f"{metric} was ranked in unequal galleries: {shown[0]}, {shown[1]}")
-    if (n := sides[baseline]["unit"].nunique()) < 2:
+    if (n := _count(sides[baseline].unit.codes)) < 2:
         raise Refused(f"n = {n} independent unit: a test needs at least 2")
     return sides[baseline], sides[treatment]
 
 
-def _whole(
-    tables: Mapping[tuple[str, str, str], pd.DataFrame], experiment: str, split: str, metric: str
-) -> pd.DataFrame:
+def _whole(tables: Mapping[Key, Scores], experiment: str, split: str, metric: str) -> Scores:
     """Rows of one side: finite, each sample (each part of it) once a seed, every seed with the same samples."""
     rows = tables.get((experiment, split, metric))
     if rows is None:
         raise Refused(f"{experiment} has no scores of {metric} on split {split}")
-    if unusable := int((~np.isfinite(rows["value"])).sum()):
+    if unusable := int((~np.isfinite(rows.value)).sum()):
         raise Refused(f"{unusable} of the {len(rows)} values of {experiment} are not finite")
-    if doubled := int(rows.duplicated(["seed", "sample_id", "metric"]).sum()):
+    seeds, seed = np.unique(rows.seed, return_inverse=True)
+    if doubled := len(rows) - _count(seed, rows.sample_id.codes, rows.metric.codes):
         raise Refused(f"{experiment} scores {doubled} samples more than once with one seed")
-    samples = rows["sample_id"].nunique()
-    counts = rows.groupby("seed")["sample_id"].nunique()
-    if (counts < samples).any():
+    samples = _count(rows.sample_id.codes)
+    counts = [_count(rows.sample_id.codes[rows.seed == one]) for one in seeds]
+    if min(counts) < samples:
         raise Refused(
             f"the seeds of {experiment} were scored on unequal samples: "
-            + ", ".join(f"{count} with seed {seed}" for seed, count in counts.items())
+            + ", ".join(f"{count} with seed {one}" for one, count in zip(seeds, counts, strict=True))
             + f", {samples} in all"
         )
-    if len(rows[["sample_id", "unit"]].drop_duplicates()) > samples:
+    if _count(rows.sample_id.codes, rows.unit.codes) > samples:
         raise Refused(f"{experiment} has samples that belong to more than one unit")
     return rows
 
 
-def _same_samples(sides: Mapping[str, pd.DataFrame], baseline: str, treatment: str) -> None:
-    units = {
-        name: rows.drop_duplicates("sample_id").set_index("sample_id")["unit"].astype("str").sort_index()
-        for name, rows in sides.items()
-    }
-    index = {name: pd.Index(series.index.astype("str")) for name, series in units.items()}
+def _count(*columns: NDArray[np.int64]) -> int:
+    """How many different rows the columns have."""
+    ordered = np.sort(keys(*columns))
+    return int((ordered[1:] != ordered[:-1]).sum()) + 1
+
+
+def _same_samples(sides: Mapping[str, Scores], baseline: str, treatment: str) -> None:
+    names = sides[baseline].sample_id.names
+    units = {name: np.full(len(names), -1) for name in sides}
+    for name, rows in sides.items():
+        units[name][rows.sample_id.codes] = rows.unit.codes
+    samples = {name: np.flatnonzero(found >= 0) for name, found in units.items()}
     if reasons := [
-        f"{lacking} lacks {len(absent)} of the {len(index[other])} samples of {other} (for example {_some(absent)})"
+        f"{lacking} lacks {len(absent)} of the {len(samples[other])} samples of {other} "
+        f"(for example {_some(absent, names)})"
         for lacking, other in ((treatment, baseline), (baseline, treatment))
-        if len(absent := index[other].difference(index[lacking]))
+        if len(absent := np.setdiff1d(samples[other], samples[lacking]))
     ]:
         raise Refused("unequal samples: " + "; ".join(reasons))
-    differ = units[baseline].to_numpy() != units[treatment].to_numpy()
+    differ = units[baseline] != units[treatment]
     if differ.any():
         raise Refused(
             f"{int(differ.sum())} samples belong to other units in {treatment} than in {baseline} "
-            f"(for example {_some(index[baseline][differ])})"
+            f"(for example {_some(np.flatnonzero(differ), names)})"
         )
 
 
-def _some(names: pd.Index) -> str:
-    return ", ".join(repr(str(name)) for name in names[:3])
+def _some(codes: NDArray[np.int64], names: Sequence[str]) -> str:
+    return ", ".join(repr(names[code]) for code in codes[:3])
 
 
-def _same_seeds(sides: Mapping[str, pd.DataFrame], baseline: str, treatment: str) -> None:
-    seeds = {name: sorted({int(seed) for seed in rows["seed"]}) for name, rows in sides.items()}
+def _same_seeds(sides: Mapping[str, Scores], baseline: str, treatment: str) -> None:
+    seeds = {name: np.unique(rows.seed).tolist() for name, rows in sides.items()}
     if seeds[baseline] != seeds[treatment] and min(map(len, seeds.values())) > 1:
         raise Refused(
             f"unequal seeds: {seeds[baseline]} for {baseline}, {seeds[treatment]} for {treatment}; "
@@ -276,7 +261,7 @@ def _same_seeds(sides: Mapping[str, pd.DataFrame], baseline: str, treatment: str
 
 
 def _gallery(
-    facts: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]],
+    facts: Facts,
     experiment: str,
     split: str,
     metric: str,
@@ -290,13 +275,35 @@ def _gallery(
     return {str(entry) for entry in named if entry is not None}
 
 
+# --- equality --------------------------------------------------------------------------------------------------------
+
+
+def _same_predictions(facts: Facts, treatment: str, baseline: str, split: str) -> bool:
+    """Whether both predicted the same with every seed, by the digests beside their scores."""
+    sides = [
+        {record.get(PREDICTIONS) for record in facts.get(name, {}).get(split, [])} for name in (treatment, baseline)
+    ]
+    return sides[0] == sides[1] and None not in sides[0] and bool(sides[0])
+
+
+def _same_scores(rows: Sequence[Scores]) -> bool:
+    """Whether both sides have the same score of every sample (and part of it) with every seed."""
+    sides = []
+    for side in rows:
+        order = np.lexsort((side.metric.codes, side.sample_id.codes))
+        columns = side.sample_id.codes, side.metric.codes, side.value
+        seeds = [order[side.seed[order] == seed] for seed in np.unique(side.seed)]
+        sides.append({tuple(column[chosen].tobytes() for column in columns) for chosen in seeds})
+    return sides[0] == sides[1]
+
+
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def level(rows: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
+def level(rows: Scores, metric: Metric, alpha: float) -> dict[str, Any]:
     """One experiment by itself on one split and metric.
 
-    rows: columns data, seed, sample_id, unit, metric, value. Returns value (the metric's reducer), its interval at
+    Returns value (the metric's reducer), its interval at
     1 - alpha over units (of Student's t for means, bootstrap for corpus metrics, none for medians), sd over units
     (none for corpus metrics), counts, the value of each seed and the sd between them.
     """
@@ -304,14 +311,14 @@ def level(rows: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
     low, high = side.interval(alpha)
     seeds = {str(seed): one for seed, one in side.seeds.items()}
     return {
-        "data": str(rows["data"].iloc[0]),
+        "data": rows.data.first(),
         "title": metric.title,
         "unit": metric.unit,
         "better": metric.better,
         "reducer": metric.reducer,
         "oracle": bool(metric.oracle),
         "n": side.n,
-        "samples": int(rows["sample_id"].nunique()),
+        "samples": _count(rows.sample_id.codes),
         "value": side.value,
         "low": low,
         "high": high,
@@ -328,9 +335,9 @@ class Means:
     deviation. value: the figure. seeds: the same for each seed alone.
     """
 
-    def __init__(self, rows: pd.DataFrame):
-        self.values, numbers = rows["value"].to_numpy(float), rows["seed"].to_numpy()
-        self.codes, _ = pd.factorize(rows["unit"], sort=True)
+    def __init__(self, rows: Scores):
+        self.values, numbers = rows.value, rows.seed
+        self.codes = _places(rows.unit)
         self.units = _grouped(self.values, self.codes)
         self.n = len(self.units)
         self.spread = float(self.units.std(ddof=1)) if self.n > 1 else None
@@ -348,7 +355,7 @@ class Means:
         """Ends of the interval at 1 - alpha, by Student's t."""
         if self.spread is None:
             return None, None
-        margin = _margin(self.spread, self.n, alpha)
+        margin = t_margin(self.spread, self.n, alpha)
         return self.value - margin, self.value + margin
 
 
@@ -374,7 +381,7 @@ class Corpus:
 
     spread: ClassVar[None] = None
 
-    def __init__(self, rows: pd.DataFrame):
+    def __init__(self, rows: Scores):
         self.counts, seeds = _counts(rows)
         self.n = self.counts.shape[2]
         each = mean_iou(*self.counts.sum(axis=2))  # [seeds]
@@ -390,26 +397,34 @@ class Corpus:
         return mean_iou(*(draws.astype(float) @ self.counts)).mean(axis=0)  # of [parts, seeds, draws, K]
 
 
-def reduced(rows: pd.DataFrame, metric: Metric) -> Means | Medians | Corpus:
+def reduced(rows: Scores, metric: Metric) -> Means | Medians | Corpus:
     """The rows of one experiment, split and metric, by the metric's reducer."""
     return Means(rows) if metric.reducer == "mean" else _resampling(rows, metric)
 
 
-def _resampling(rows: pd.DataFrame, metric: Metric) -> Medians | Corpus:
-    """The same for figures that are no means."""
+def _resampling(rows: Scores, metric: Metric) -> Medians | Corpus:
+    """The same for metrics that are not averages."""
     return Medians(rows) if metric.reducer == "median" else Corpus(rows)
 
 
-def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, list[int]]:
+def _counts(rows: Scores) -> tuple[np.ndarray, list[int]]:
     """The counts of a corpus metric summed within units, [parts, seeds, n, K], and the seeds."""
-    codes, names = pd.factorize(rows["metric"])
-    parts, classes = np.array([(PARTS.index(what), number) for what, number in map(part, names)]).T
-    seeds, runs = np.unique(rows["seed"].to_numpy(), return_inverse=True)
-    units, _ = pd.factorize(rows["unit"], sort=True)
+    codes, units = rows.metric.codes, _places(rows.unit)
+    parts, classes = np.zeros((2, len(rows.metric.names)), int)
+    for code in np.unique(codes):
+        what, classes[code] = part(rows.metric.names[code])
+        parts[code] = PARTS.index(what)
+    seeds, runs = np.unique(rows.seed, return_inverse=True)
     shape = len(PARTS), len(seeds), units.max() + 1, classes.max() + 1
     places = np.ravel_multi_index((parts[codes], runs, units, classes[codes]), shape)
-    sums = np.bincount(places, rows["value"].to_numpy(float), minlength=int(np.prod(shape)))
+    sums = np.bincount(places, rows.value, minlength=int(np.prod(shape)))
     return sums.reshape(shape), [int(seed) for seed in seeds]
+
+
+def _places(column: Texts) -> NDArray[np.int64]:
+    """The place of each row's text among the sorted texts that occur, [R]."""
+    occurs = np.bincount(column.codes) > 0
+    return (np.cumsum(occurs) - 1)[column.codes]
 
 
 def _draws(n: int) -> np.ndarray:
@@ -429,12 +444,31 @@ def _grouped(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return sums[counts > 0] / counts[counts > 0]
 
 
-def _margin(spread: float, n: int, alpha: float) -> float:
-    return float(stats.t.ppf(1 - alpha / 2, n - 1) * spread / np.sqrt(n))
+def _result(
+    rows: tuple[Scores, Scores], same_predictions: bool, metric: Metric, alpha: float
+) -> tuple[str, dict[str, Any]]:
+    """Which list of a comparison a pair belongs to, and its entry. rows: baseline, treatment."""
+    if same_predictions or _same_scores(rows):
+        return "equalities", _equality(rows, same_predictions, metric)
+    if metric.reducer == "mean":
+        return "tests", _test(*rows, metric, alpha)
+    return "intervals", _interval(*rows, metric, alpha)
 
 
-def _common(baseline: pd.DataFrame, sides: Sequence[Means | Corpus], metric: Metric) -> dict[str, Any]:
-    """What tests and intervals both say. sides: baseline, treatment."""
+def _equality(rows: tuple[Scores, Scores], same_predictions: bool, metric: Metric) -> dict[str, Any]:
+    """What is said where there is nothing to test."""
+    return {
+        "kind": "equality",
+        **_common(rows[0], [reduced(one, metric) for one in rows], metric),
+        "difference": 0.0,
+        "relative_change": 0.0,
+        "ahead": None,  # not what rounding of seed means leaves
+        "verdict": Verdict.EQUAL if same_predictions else Verdict.SAME_SCORES,
+    }
+
+
+def _common(baseline: Scores, sides: Sequence[Means | Corpus], metric: Metric) -> dict[str, Any]:
+    """What tests, intervals and equalities all say. sides: baseline, treatment."""
     values = {"baseline": sides[0].value, "treatment": sides[1].value}
     difference = values["treatment"] - values["baseline"]
     seeds = {"baseline": sides[0].seeds, "treatment": sides[1].seeds}
@@ -443,8 +477,8 @@ def _common(baseline: pd.DataFrame, sides: Sequence[Means | Corpus], metric: Met
     wins = sum(sign * (seeds["treatment"][seed] - seeds["baseline"][seed]) > 0 for seed in seeds["baseline"] if paired)
     error = metric.better == "lower" and metric.reducer == "mean" and values["baseline"] > 0
     return {
-        "n": int(baseline["unit"].nunique()),
-        "samples": int(baseline["sample_id"].nunique()),
+        "n": _count(baseline.unit.codes),
+        "samples": _count(baseline.sample_id.codes),
         "baseline_value": values["baseline"],
         "treatment_value": values["treatment"],
         "difference": difference,
@@ -457,7 +491,7 @@ def _common(baseline: pd.DataFrame, sides: Sequence[Means | Corpus], metric: Met
     }
 
 
-def _test(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
+def _test(baseline: Scores, treatment: Scores, metric: Metric, alpha: float) -> dict[str, Any]:
     """Paired t and Wilcoxon on unit means; p after Holm is filled in when the whole family is known."""
     sides = Means(baseline), Means(treatment)
     left, right = (side.units for side in sides)
@@ -470,29 +504,30 @@ def _test(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha
             f"the difference is the same, {differences.mean():.6g}, on all {n} units: without variance there is no test"
         )
     mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    t = mean / (spread / np.sqrt(n))
-    margin = _margin(spread, n, alpha)
+    t, p = paired_t(differences)
+    margin = t_margin(spread, n, alpha)
     # Rounded first, so that differences that are equal on paper are ties for the ranks as well.
-    rank = stats.wilcoxon(np.round(differences / scale, 12))
+    rank_sum, rank_p = signed_rank(np.round(differences / scale, 12))
     sign = 1 if metric.better == "higher" else -1
     return {
         "kind": "paired t",
         **_common(baseline, sides, metric),
         "low": mean - margin,
         "high": mean + margin,
-        "t": float(t),
+        "t": t,
         "df": n - 1,
-        "p": float(2 * stats.t.sf(abs(t), n - 1)),
-        "wilcoxon": float(rank.statistic),
-        "wilcoxon_p": float(rank.pvalue),
+        "p": p,
+        "wilcoxon": rank_sum,
+        "wilcoxon_p": rank_p,
         "dz": mean / spread,
         "units_better": int((sign * differences > 0).sum()),
         "units_worse": int((sign * differences < 0).sum()),
     }
 
 
-def _interval(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, alpha: float) -> dict[str, Any]:
-    """Percentile bootstrap over units of the difference of figures that are no means; both sides see the same draws."""
+def _interval(baseline: Scores, treatment: Scores, metric: Metric, alpha: float) -> dict[str, Any]:
+    """Percentile bootstrap over units of the difference of a metric that is not an average; both sides see the same
+    draws. No verdict follows from it."""
     sides = [_resampling(rows, metric) for rows in (baseline, treatment)]
     draws = _draws(sides[0].n)
     values = [side.resampled(draws) for side in sides]  # each [draws]
@@ -505,7 +540,7 @@ def _interval(baseline: pd.DataFrame, treatment: pd.DataFrame, metric: Metric, a
         "baseline_interval": list(_percentiles(values[0], alpha)),
         "treatment_interval": list(_percentiles(values[1], alpha)),
         "resamples": RESAMPLES,
-        "excludes_zero": low > 0 or high < 0,
+        "verdict": Verdict.INTERVAL,
     }
 
 
@@ -521,17 +556,8 @@ def _resampled_medians(values: np.ndarray, units: np.ndarray, counts: np.ndarray
     return medians
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """P-values after Holm's step-down correction over the family given, in the order given (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    steps = np.asarray(p, float)[order] * np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return [float(value) for value in adjusted]
-
-
 def _correct(tests: list[dict[str, Any]], alpha: float) -> None:
-    """Fill in what depends on the family: p after Holm, significance, the winner."""
+    """Fill in what depends on the family: p after Holm, significance, the winner, the verdict."""
     adjusted = zip(
         tests, holm([test["p"] for test in tests]), holm([test["wilcoxon_p"] for test in tests]), strict=True
     )
@@ -540,12 +566,4 @@ def _correct(tests: list[dict[str, Any]], alpha: float) -> None:
         test["significant"] = p <= alpha
         test["wilcoxon_significant"] = rank_p <= alpha
         test["winner"] = test[test["ahead"]] if p <= alpha and test["ahead"] else None
-        test["verdict"] = _verdict(test)
-
-
-def _verdict(test: Mapping[str, Any]) -> str:
-    if test["winner"] is None:
-        return f"no significant difference between {test['treatment']} and {test['baseline']}"
-    loser = test["baseline"] if test["winner"] == test["treatment"] else test["treatment"]
-    doubt = "" if test["wilcoxon_significant"] else " (Wilcoxon's test does not confirm it)"
-    return f"{test['winner']} is better than {loser}{doubt}"
+        test["verdict"] = of_test(test["ahead"], test["significant"])

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from framecast import cautions, figures
+from framecast import cautions, figures, run_records, scores
 from framecast.files import canonical, read_json
 from framecast.metrics import METRICS, family
-from framecast.statistics import COLUMNS, families, level, read_scores
+from framecast.run_records import Run
+from framecast.scores import Key, Scores
+from framecast.statistics import level
 
 ALPHA = 0.05  # of the intervals in tables that belong to no comparison
 
@@ -67,28 +69,6 @@ class ReportInputs:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """One run: its record and the folder it came from."""
-
-    experiment: str
-    seed: int
-    folder: Path
-    record: dict[str, Any]
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """The resolved experiment; empty where the record has none."""
-        return self.record.get("spec") or {}
-
-    @property
-    def trivial(self) -> bool:
-        """True for a baseline: nothing was trained and nothing trained elsewhere was taken over."""
-        if self.record.get("parameters") == 0:
-            return True
-        return self.spec.get("budget", {}).get("steps") == 0 and not self.spec.get("init")
-
-
-@dataclasses.dataclass(frozen=True)
 class Group:
     """Experiments on the same samples of one data set: those whose numbers may stand in one table."""
 
@@ -120,19 +100,20 @@ class Summary:
 
     scores: the rows of all score files, with the column `family`: the metric that a row belongs to. singles: those of
     them whose value is a sample's own score, without the counts that corpus metrics are made of. cautions: experiment →
-    what its task warns of (a fact `caution` of its scores, for example knowledge of the future).
+    what is to be known of its scores (`framecast.cautions`).
     """
 
     def __init__(self, inputs: ReportInputs):
         self.inputs = inputs
         self.comparisons = [read_json(path) for path in inputs.comparisons]
-        self.runs = [_run(Path(folder)) for folder in inputs.runs if (Path(folder) / "run.json").is_file()]
-        self.scores = _categorical(read_scores(inputs.scores, COLUMNS))
-        self.singles = _singles(self.scores)
-        self.cautions = cautions.read(inputs.facts)
+        self.runs = run_records.read(inputs.runs)
         self.trivial = {run.experiment for run in self.runs if run.trivial}
+        table = scores.read(inputs.scores)
+        self.scores = _framed(table)
+        self.singles = _singles(self.scores)
+        self.levels = _levels(table)
+        self.cautions = cautions.read(inputs.facts, self.trivial, lambda name: inputs.titles.get(name) or name)
         self.groups = _groups(self.scores, self.runs)
-        self.levels = _levels(self.scores)
         self.breakdowns = _breakdowns([read_json(path) for path in inputs.facts])
 
     def title(self, experiment: str) -> str:
@@ -210,15 +191,9 @@ class Summary:
         return sorted(found, key=lambda pair: (pair[0], order.index(pair[1])))
 
 
-def _run(folder: Path) -> Run:
-    record = read_json(folder / "run.json")
-    experiment = (record.get("spec") or {}).get("experiment", folder.parent.name)
-    return Run(experiment, int(record.get("seed", folder.name.removeprefix("seed_"))), folder, record)
-
-
-def _categorical(scores: pd.DataFrame) -> pd.DataFrame:
-    texts = [column for column in COLUMNS if column not in ("seed", "value")]
-    return scores.assign(family=families(scores["metric"])).astype(dict.fromkeys([*texts, "family"], "category"))
+def _framed(table: Scores) -> pd.DataFrame:
+    """The scores with the column `family`."""
+    return table.frame().assign(family=table.metric.named(family).categorical())
 
 
 def _singles(scores: pd.DataFrame) -> pd.DataFrame:
@@ -227,14 +202,12 @@ def _singles(scores: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(metric=rows["metric"].cat.remove_unused_categories())
 
 
-def _levels(scores: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _levels(table: Scores) -> dict[Key, dict[str, Any]]:
     """(experiment, split, metric) → `statistics.level`, for metrics that exist and values that are finite."""
-    groups = scores.groupby(["experiment", "split", "family"], observed=True, sort=False)
-    found = {(str(key[0]), str(key[1]), str(key[2])): rows for key, rows in groups}
     return {
         key: level(rows, METRICS[key[2]], ALPHA)
-        for key, rows in found.items()
-        if key[2] in METRICS and np.isfinite(rows["value"]).all()
+        for key, rows in table.groups().items()
+        if key[2] in METRICS and np.isfinite(rows.value).all()
     }
 
 
@@ -300,14 +273,6 @@ def p_value(value: float) -> str:
     return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}" if value < 0.1 else f"p = {value:.2f}"
 
 
-def outcome(result: Mapping[str, Any]) -> str:
-    """`better`, `worse` or `open`, of the treatment; bootstrap intervals decide without Holm."""
-    decided = result["significant"] if result["kind"] == "paired t" else result["excludes_zero"]
-    if not decided or result["ahead"] is None:
-        return "open"
-    return "better" if result["ahead"] == "treatment" else "worse"
-
-
 def by_how_much(result: Mapping[str, Any]) -> str:
     """`12.3% lower` for errors, `0.31 dB higher` for other metrics."""
     metric = METRICS[result["metric"]]
@@ -315,7 +280,7 @@ def by_how_much(result: Mapping[str, Any]) -> str:
     if metric.better == "lower" and metric.reducer == "mean" and result["relative_change"] is not None:
         return f"{percent(result['relative_change'])} {direction}"
     size = number(abs(result["difference"]), 3) + in_unit(result["metric"]).replace(",", "")
-    return f"{size} {direction}" if result["difference"] else "equal"
+    return f"{size} {direction}" if result["difference"] else "same value"
 
 
 def basis(metric: str) -> str:

@@ -33,17 +33,17 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
-from framecast import cautions
+from framecast import cautions, verdicts
 from framecast.files import read_json, replacing
 from framecast.metrics import METRICS
-from framecast.summary import ReportInputs, Summary, by_how_much, flat, in_unit, outcome, seeds_text
+from framecast.summary import ReportInputs, Summary, by_how_much, flat, in_unit, seeds_text
+from framecast.verdicts import EQUALITIES, Verdict
 
 SHEET_ROWS = 1_048_576  # Excel's own limit
 SAMPLE_ROWS = 100_000  # more make a file that opens in minutes; the rest stands in the score files
 LONGEST = 32_767  # characters Excel keeps in a cell
 EPOCH = (1980, 1, 1, 0, 0, 0)
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-VERDICTS = {"better": "better", "worse": "worse", "open": "no difference shown", "refused": "not tested"}
 
 FACE = "Calibri"
 HEAD = (Font(name=FACE, bold=True, color="FFFFFF"), PatternFill("solid", start_color="33475B"))
@@ -97,7 +97,7 @@ def write(inputs: ReportInputs, path: Path) -> None:
 def _sheets(summary: Summary) -> Iterator[Sheet]:
     yield _levels(summary)
     yield _tests(summary)
-    for sheet in (_intervals(summary), _refusals(summary)):
+    for sheet in (_intervals(summary), _equalities(summary), _refusals(summary)):
         if sheet.rows:
             yield sheet
     yield _per_experiment(summary)
@@ -118,28 +118,36 @@ def _overview(summary: Summary) -> Sheet:
              "Wilcoxon p (Holm)": "p", "seeds": "text", "remark": "text"}  # fmt: skip
     rows = []
     for entry in summary.comparisons:
-        for one in entry["tests"] + entry["intervals"] + entry["refusals"]:
-            names = [entry["title"], summary.title(one["treatment"]), summary.title(one["baseline"])]
-            start = [*names, one["split"], METRICS[one["metric"]].title]
+        for one in entry["tests"] + entry["intervals"] + entry["equalities"] + entry["refusals"]:
+            start = [entry["title"], *_names(summary, one), one["split"], METRICS[one["metric"]].title]
             remark = "; ".join([*_remarks(one), *summary.warnings([one["treatment"], one["baseline"]])]) or None
-            if "reason" in one:
-                rows.append([*start, VERDICTS["refused"], None, None, None, None, None, remark])
-                continue
-            rows.append([*start, VERDICTS[outcome(one)], by_how_much(one), one["n"], one.get("p_holm"),
-                         one.get("wilcoxon_p_holm"), seeds_text([one]), remark])  # fmt: skip
+            amount = by_how_much(one) if "low" in one else None
+            seeds = None if one["verdict"] == Verdict.REFUSED else seeds_text([one])
+            rows.append([*start, _said(summary, one), amount, one.get("n"), one.get("p_holm"),
+                         one.get("wilcoxon_p_holm"), seeds, remark])  # fmt: skip
     note = (
-        "What won: better or worse means that the paired t-test on unit means stays significant after Holm’s "
-        "correction over its comparison. Sheets: Charts, Summary, Tests, then all numbers down to samples, "
-        "data and provenance."
+        "What won: better or worse without more words means that the paired t-test on unit means stays significant "
+        "after Holm’s correction over its comparison; interval only: there is no test. Sheets: Charts, Summary, Tests, "
+        "then all numbers down to samples, data and provenance."
     )
     return Sheet("Overview", note, [Column(*item) for item in kinds.items()], rows, verdict=5)
 
 
+def _names(summary: Summary, one: Mapping[str, Any]) -> list[str]:
+    return [summary.title(one["treatment"]), summary.title(one["baseline"])]
+
+
+def _said(summary: Summary, one: Mapping[str, Any]) -> str:
+    return verdicts.said(one["verdict"], summary.title(one["baseline"]))
+
+
 def _remarks(one: Mapping[str, Any]) -> list[str]:
-    """What a verdict does not say: of a test, an interval or a refusal."""
-    if "reason" in one:
+    """What a verdict does not say: of a test, an interval, an equality or a refusal."""
+    if one["verdict"] == Verdict.REFUSED:
         return [one["reason"]]
-    if one["kind"] != "paired t":
+    if one["kind"] == "equality":
+        return [EQUALITIES[Verdict(one["verdict"])]]
+    if one["kind"] == "bootstrap":
         return ["bootstrap interval over units, no test"]
     return ["Wilcoxon’s test disagrees"] if one["significant"] != one["wilcoxon_significant"] else []
 
@@ -170,7 +178,7 @@ def _levels(summary: Summary) -> Sheet:
     note = (
         "Rows are averaged within a unit (over samples and seeds), then reduced over units; medians over all rows; "
         "corpus figures from the counts of all samples together, with a bootstrap interval over units. "
-        "Skill = 1 - error / error of the trivial baseline named beside it; above zero beats it. "
+        "Skill = 1 - error / error of the trivial baseline named beside it; above zero is better than it. "
         f"{cautions.MARK} behind a name, here and on all sheets: see the column caution."
     )
     return Sheet("Summary", note, columns, rows, signed=[16])
@@ -188,9 +196,9 @@ def _tests(summary: Summary) -> Sheet:
                 Column("units better", "integer"), Column("units worse", "integer"), Column("family", "integer"),
                 Column("seeds")]  # fmt: skip
     rows = [
-        [entry["title"], summary.title(one["treatment"]), summary.title(one["baseline"]), one["split"],
+        [entry["title"], *_names(summary, one), one["split"],
          METRICS[one["metric"]].title, METRICS[one["metric"]].unit, METRICS[one["metric"]].better,
-         VERDICTS[outcome(one)], one["n"], one["samples"], one["treatment_value"], one["baseline_value"],
+         _said(summary, one), one["n"], one["samples"], one["treatment_value"], one["baseline_value"],
          one["difference"], one["low"], one["high"], entry["alpha"], one["relative_change"], one["skill"], one["t"],
          one["df"], one["p"], one["p_holm"], one["wilcoxon"], one["wilcoxon_p"],
          one["wilcoxon_p_holm"], one["dz"], one["units_better"], one["units_worse"], entry["family"], seeds_text([one])]
@@ -209,28 +217,36 @@ def _intervals(summary: Summary) -> Sheet:
     columns += [Column("n (units)", "integer")]
     columns += [Column(name, "number") for name in ("treatment value", "baseline value", "difference", "low", "high")]
     rows = [
-        [entry["title"], summary.title(one["treatment"]), summary.title(one["baseline"]), one["split"],
-         METRICS[one["metric"]].title + in_unit(one["metric"]), VERDICTS[outcome(one)], one["n"],
+        [entry["title"], *_names(summary, one), one["split"],
+         METRICS[one["metric"]].title + in_unit(one["metric"]), _said(summary, one), one["n"],
          one["treatment_value"], one["baseline_value"], one["difference"], one["low"], one["high"]]
         for entry in summary.comparisons
         for one in entry["intervals"]
     ]  # fmt: skip
-    note = (
-        "Medians and corpus figures: percentile bootstrap over units, no test, no correction; better, worse: the "
-        "interval excludes zero."
-    )
+    note = "Medians and corpus metrics: percentile bootstrap over units, no test, no correction, and so no verdict."
     return Sheet("Intervals", note, columns, rows, verdict=5)
+
+
+def _equalities(summary: Summary) -> Sheet:
+    columns = [Column(name) for name in ("comparison", "treatment", "baseline", "split", "metric", "verdict")]
+    columns += [Column("n (units)", "integer"), Column("value", "number"), Column("what is equal")]
+    rows = [
+        [entry["title"], *_names(summary, one), one["split"], METRICS[one["metric"]].title + in_unit(one["metric"]),
+         _said(summary, one), one["n"], one["treatment_value"], EQUALITIES[Verdict(one["verdict"])]]
+        for entry in summary.comparisons
+        for one in entry["equalities"]
+    ]  # fmt: skip
+    return Sheet("Equal", "Treatments that differ in nothing from the baseline: not tested.", columns, rows, verdict=5)
 
 
 def _refusals(summary: Summary) -> Sheet:
     columns = [Column(name) for name in ("comparison", "treatment", "baseline", "split", "metric", "reason")]
     rows = [
-        [entry["title"], summary.title(one["treatment"]), summary.title(one["baseline"]), one["split"],
-         METRICS[one["metric"]].title, one["reason"]]
+        [entry["title"], *_names(summary, one), one["split"], METRICS[one["metric"]].title, one["reason"]]
         for entry in summary.comparisons
         for one in entry["refusals"]
     ]  # fmt: skip
-    return Sheet("Not tested", "Tests that were asked for and not made, with the reason.", columns, rows)
+    return Sheet("Refused", "Tests that were asked for and not made, with the reason.", columns, rows)
 
 
 def _per_experiment(summary: Summary) -> Sheet:
@@ -506,8 +522,11 @@ def _colour(sheet: Any, content: Sheet, bottom: int, last: str) -> None:
     if content.verdict is not None:
         letter = get_column_letter(content.verdict + 1)
         area = f"{letter}3:{last}{bottom}"
-        for word, style in (("better", GREEN), ("worse", RED), (VERDICTS["open"], GREY), (VERDICTS["refused"], GREY)):
-            sheet.conditional_formatting.add(area, FormulaRule(formula=[f'${letter}3="{word}"'], **style))
+        cell, better, worse = f"${letter}3", Verdict.BETTER, Verdict.WORSE
+        rules = [(f'{cell}="{better}"', GREEN), (f'{cell}="{worse}"', RED)]
+        rules.append((f'AND({cell}<>"{better}",{cell}<>"{worse}")', GREY))
+        for formula, style in rules:
+            sheet.conditional_formatting.add(area, FormulaRule(formula=[formula], **style))
     for place in content.signed:
         letter = get_column_letter(place + 1)
         for operator, style in (("greaterThan", GREEN), ("lessThan", RED)):

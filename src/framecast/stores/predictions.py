@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from framecast.files import replacing
+from framecast.files import digest, replacing
 
 FORMAT = 1
 ARRAYS = "arrays"
@@ -31,6 +31,15 @@ class Predictions:
     sample_ids: list[str]
     units: list[str]
     attrs: dict[str, Any]
+
+    def digest(self) -> str:
+        """SHA-256 of samples and arrays, whoever predicted them: equal digests mean predictions equal bit for bit."""
+        arrays = (
+            part
+            for name, values in sorted(self.arrays.items())
+            for part in (name, values.dtype.str, str(values.shape), values.tobytes())
+        )
+        return digest(json.dumps(self.sample_ids), *arrays)
 
 
 class Writer:
