@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from framecast import prediction, training
+from framecast import prediction, scoring, training
 from framecast.config import Budget, Settings
 from framecast.files import read_json
 from framecast.models import copy_last, linear, mean, recurrent, tmdn
@@ -392,7 +392,7 @@ def test_trains_predicts_and_scores(stores, tmp_path):
     training.train(spec, stores, None, None, out, tmp_path / "work", settings)
     spec["inference"] = DRAW
     prediction.predict(spec, run, stores, "test", tmp_path / "p.h5", settings)
-    prediction.score(spec, tmp_path / "p.h5", stores, "test", tmp_path / "test.csv", tmp_path / "test.json")
+    scoring.score(spec, tmp_path / "p.h5", stores, "test", tmp_path / "test.csv", tmp_path / "test.json")
     rows = pd.read_csv(tmp_path / "test.csv")
     assert sorted(set(rows.sample_id)) == ["v2#7", "v2#8"] and set(rows.unit) == {"b"}
     assert sorted(set(rows.metric)) == ["cosine", "mse", "mse_best", "rank_all", "rank_video"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from framecast import prediction, runs, training
+from framecast import prediction, runs, scoring, training
 from framecast.config import Budget, Settings
 from framecast.files import read_json
 from framecast.mask_pictures import palette
@@ -357,7 +357,7 @@ def run(folder, stores, task, task_config, model, model_config, steps, parent=No
     training.train(spec, stores, None, parent, out, folder / "work", settings)
     task_inference = {"segmentation": {}, "future_masks": {"seen_only": True}}[task]
     prediction.predict({**spec, "inference": task_inference}, folder, stores, "test", folder / "test.h5", settings)
-    prediction.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
+    scoring.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
     return folder
 
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from test_plan import DEFAULT
 
-from framecast import hub, identity, plan, prediction, runs, tokens, training
+from framecast import hub, identity, plan, prediction, runs, scoring, tokens, training
 from framecast.config import Budget, Config, Settings
 from framecast.files import read_json, write_json
 from framecast.models import constant_progress, elapsed_frames, pac_net, random_progress
@@ -500,7 +500,7 @@ def run(folder, stores, model="pac_net", keys=NET, steps=0, inference="video", p
     training.train(spec, stores, None, parent and parent / runs.WEIGHTS, out, folder / "work", settings)
     asked = {**spec, "inference": {"input": inference}}
     prediction.predict(asked, folder, stores, "test", folder / "test.h5", settings)
-    prediction.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
+    scoring.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
     return folder
 
 

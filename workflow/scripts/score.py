@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from framecast.jobs import job, stores
-from framecast.prediction import score
+from framecast.scoring import score
 
 with job(snakemake) as (params, _):
     outputs = Path(snakemake.output.scores), Path(snakemake.output.facts)
