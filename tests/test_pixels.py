@@ -23,7 +23,7 @@ from framecast.seeding import torch_generator
 from framecast.stores import Stores, predictions, prompts
 from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
-from framecast.tasks import _pairs, pixels, progress
+from framecast.tasks import _networks, _pairs, pixels, progress
 from framecast.validation import ConfigError
 
 torch.set_num_threads(1)
@@ -642,7 +642,7 @@ def test_copy_last_frame_and_autoencoder_round_trip(stores, tmp_path):
     assert np.abs(tripped.arrays["frame"].astype(int) - expected.numpy()).max() <= 1
     images = everything(pixels.dataset(TEXT_TO_IMAGE, stores, "test"))
     with pytest.raises(ValueError, match="no frame to copy"):
-        pixels.predict(pixels.Pixels(copy_last_frame.build(copy_last_frame.Config()), TEXT_TO_IMAGE, {
+        pixels.predict(_networks.Pixels(copy_last_frame.build(copy_last_frame.Config()), TEXT_TO_IMAGE, {
             "scaling_factor": 1, "latent": LATENT, "size": [8, 8]}), images, generator(), INFERENCE)  # fmt: skip
 
 

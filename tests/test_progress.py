@@ -346,8 +346,8 @@ def test_padding_changes_nothing(stores):
     longer = torch.nn.functional.pad(batch["tokens"], (0, 3), value=1)
     kept = torch.nn.functional.pad(batch["kept"], (0, 3), value=False)
     with torch.no_grad():
-        first = net.core.output(progress._pixels(batch["frames"]), batch["tokens"], batch["kept"], batch["elapsed"])
-        second = net.core.output(progress._pixels(batch["frames"]), longer, kept, batch["elapsed"])
+        first = net.core.output(progress.pixels(batch["frames"]), batch["tokens"], batch["kept"], batch["elapsed"])
+        second = net.core.output(progress.pixels(batch["frames"]), longer, kept, batch["elapsed"])
     assert torch.allclose(first, second, atol=1e-5) and first.std() > 0
 
 
@@ -359,7 +359,7 @@ def test_inputs_are_what_is_seen(stores, inputs, matters):
     dataset = progress.dataset(TASK, stores, "test")
     net, batch = network(dataset, keys=pac_net.Config(**SMALL, inputs=inputs)).eval(), everything(dataset)
     torch.nn.init.normal_(net.core.answer.weight)
-    given = {"frames": progress._pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
+    given = {"frames": progress.pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
     changed = {"frames": given["frames"].flip(0), "tokens": batch["other_tokens"], "elapsed": given["elapsed"].flip(0)}
     with torch.no_grad():
         first = net.core(**given)
@@ -396,7 +396,7 @@ def test_earlier_frames_are_learnt_from(stores):
     """Their share of the loss by hand, and what a frame's answer rests on: the frames up to it."""
     dataset = progress.dataset(TASK, stores, "test")
     batch = everything(dataset)
-    given = {"frames": progress._pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
+    given = {"frames": progress.pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
     net = network(dataset, keys=pac_net.Config(**SMALL, every_frame=0.25)).core.eval()
     torch.nn.init.normal_(net.answer.weight)
     with torch.no_grad():

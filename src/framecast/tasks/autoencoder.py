@@ -18,7 +18,7 @@ from framecast.config import Closed, Positive
 from framecast.metrics import psnr
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
-from framecast.tasks._tensors import as_tensors, pixels
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +149,7 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
     return Autoencoder(core(size=facts["size"], grid=config["grid"]), config, facts["size"])
 
 
+@without_gradients
 def fit(module: Autoencoder, dataset: Moments) -> None:
     """Statistics of up to 512 samples of the training split.
 
@@ -225,6 +226,7 @@ def weighted(rebuilt: Tensor, frames: Tensor, motion: Tensor, emphasis: float) -
     return ((rebuilt - frames).square() * weight).sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))
 
 
+@without_gradients
 def monitor(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """error: squared error of the first frame, moving pixels weighed as in the loss; one a sample."""
     frames = pixels(batch["moments"])
@@ -232,6 +234,7 @@ def monitor(module: Autoencoder, batch: dict[str, Any], generator: torch.Generat
     return {"error": weighted(rebuilt, frames[:, 0], moving(frames)[:, 0], module.config["emphasis"])}
 
 
+@without_gradients
 def predict(
     module: Autoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ from framecast.prompts import prompt
 from framecast.seeding import rng
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
-from framecast.tasks._tensors import as_tensors, pixels
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,6 +190,7 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
     return Contrast(core(size=facts["size"], vocabulary=facts["tokens"], length=config["text_limit"]), config)
 
 
+@without_gradients
 def fit(module: Contrast, dataset: Pairs) -> None:
     """Mean and deviation of the channels, of up to 64 samples."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, 64).astype(int)).tolist()
@@ -227,6 +228,7 @@ def _same(batch: dict[str, Any]) -> Tensor:
     return batch["text"][:, None] == batch["text"][None]
 
 
+@without_gradients
 def monitor(module: Contrast, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """contrast: the loss of each pair within its batch, texts as they are."""
     images, texts = module(batch["frames"], batch["tokens"][:, 0])
@@ -236,6 +238,7 @@ def monitor(module: Contrast, batch: dict[str, Any], generator: torch.Generator)
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
+@without_gradients
 def predict(
     module: Contrast, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

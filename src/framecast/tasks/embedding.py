@@ -20,7 +20,7 @@ from framecast.files import digest
 from framecast.metrics import cosine, mse, ranks
 from framecast.seeding import torch_generator
 from framecast.stores import Stores
-from framecast.tasks._tensors import as_tensors
+from framecast.tasks._tensors import as_tensors, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,6 +224,7 @@ def loss(
     return {"loss": (predicted - change)[:, positions].square().mean()}
 
 
+@without_gradients
 def monitor(module: NextEmbedding, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """mse: squared error of the deterministic prediction in raw units, one a sample."""
     window = batch["window"]
@@ -233,6 +234,7 @@ def monitor(module: NextEmbedding, batch: dict[str, Any], generator: torch.Gener
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
+@without_gradients
 def predict(
     module: NextEmbedding, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

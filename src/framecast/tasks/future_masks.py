@@ -21,6 +21,7 @@ from framecast.seeding import drawn
 from framecast.stores import Stores
 from framecast.tasks import _masks
 from framecast.tasks._clips import Clips, clips_of
+from framecast.tasks._tensors import without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -222,6 +223,7 @@ def _fed_back(
     return torch.cat([history, fed], 1)[:, -history.shape[1] :]
 
 
+@without_gradients
 def monitor(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """iou of the last frame of the roll-out and its cross-entropy, one a sample; counts of pixels for `summarise`.
 
@@ -247,6 +249,7 @@ def summarise(totals: dict[str, Tensor]) -> dict[str, float]:
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
+@without_gradients
 def predict(
     module: FutureMasks, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from framecast.metrics import psnr
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.tasks import autoencoder
+from framecast.tasks._tensors import without_gradients
 from framecast.tasks.autoencoder import BEST_PSNR, SCALE, Moments, moving, weighted
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def loss(
     return {"loss": total, "reconstruction": error, "kl": divergence}
 
 
+@without_gradients
 def monitor(module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """psnr: of the rebuilt frame, dB; error: its squared error, moving pixels weighed as in the loss; one a sample."""
     import torch
@@ -131,6 +133,7 @@ def monitor(module: LatentAutoencoder, batch: dict[str, Any], generator: torch.G
     return {"psnr": torch.from_numpy(found), "error": error}
 
 
+@without_gradients
 def predict(
     module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

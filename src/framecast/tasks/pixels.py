@@ -25,7 +25,7 @@ from framecast.mask_pictures import column, row
 from framecast.seeding import drawn, torch_generator
 from framecast.stores import Stores
 from framecast.tasks._pairs import Pairs, pairs_of
-from framecast.tasks._tensors import pixels
+from framecast.tasks._tensors import pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,6 +211,7 @@ def _error(
     return mse_loss(found.float(), wanted.float(), reduction="none").mean((1, 2, 3))
 
 
+@without_gradients
 def monitor(module: Pixels, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """loss of each sample, all conditions given: mean over `LOOKS` time steps spread over the schedule. Noise and steps
     depend on the sample's id alone, so that evaluations, seeds and arms can be compared."""
@@ -231,6 +232,7 @@ def monitor(module: Pixels, batch: dict[str, Any], generator: torch.Generator) -
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
+@without_gradients
 def predict(
     module: Pixels, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from framecast.metrics import abs_error
 from framecast.seeding import drawn, rng, torch_generator
 from framecast.stores import Stores, states
 from framecast.stores.frames import Frames
-from framecast.tasks._tensors import as_tensors, pixels
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -358,6 +358,7 @@ def _moved(frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
     return picked.movedim((1, 2), (3, 4))
 
 
+@without_gradients
 def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """abs_error, percentage points, one a sample."""
     found = module(batch["frames"], batch["tokens"], batch["kept"], batch["elapsed"])
@@ -367,6 +368,7 @@ def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator)
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
+@without_gradients
 def predict(
     module: Progress, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

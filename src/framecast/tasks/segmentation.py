@@ -20,7 +20,7 @@ from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.stores.masks import Masks, resized
 from framecast.tasks import _masks
-from framecast.tasks._tensors import as_tensors, pixels
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,6 +194,7 @@ def cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch
     return windows(frames, masks, (masks > 0).float() + 1e-4, size, generator)
 
 
+@without_gradients
 def monitor(module: Segmenter, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """cross_entropy and iou, one a sample; counts of pixels [B, K] for `summarise`."""
     from torch.nn.functional import cross_entropy
@@ -215,6 +216,7 @@ def summarise(totals: dict[str, Tensor]) -> dict[str, float]:
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
+@without_gradients
 def predict(
     module: Segmenter, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
