@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+import startup
 import torch
 
 from framecast import prediction, scoring, training
@@ -397,3 +398,4 @@ def test_trains_predicts_and_scores(stores, tmp_path):
     assert sorted(set(rows.sample_id)) == ["v2#7", "v2#8"] and set(rows.unit) == {"b"}
     assert sorted(set(rows.metric)) == ["cosine", "mse", "mse_best", "rank_all", "rank_video"]
     assert len(rows) == 10 and read_json(tmp_path / "test.json")["short_videos"] == 1
+    startup.check_scores(tmp_path / "test.csv", tmp_path / "p.h5", stores)

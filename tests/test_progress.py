@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import startup
 import torch
 from pydantic import ValidationError
 from test_plan import DEFAULT
@@ -532,6 +533,12 @@ def test_train_predict_score(stores, tmp_path):
     assert set(facts["breakdown"]["template"]) == set(TEMPLATES) and facts["videos"] == 4 and facts["clips"] == 12
     own = rows[rows["sample_id"].str.contains("video 12|video 14")].groupby("unit")["value"].mean().mean()
     assert facts["breakdown"]["template"][TEMPLATES[0]] == {"abs_error": pytest.approx(own), "samples": 6, "units": 2}
+    startup.check_scores(folder / "test.csv", folder / "test.h5", stores)
+
+
+def test_a_baseline_is_predicted_without_transformers(stores, tmp_path):
+    folder = run(tmp_path / "constant", stores, "constant_progress", constant_progress.Config())
+    startup.check_predictions(folder, {"input": "video"}, stores)
 
 
 def test_labels_are_part_of_a_runs_identity_where_they_are_read(stores):

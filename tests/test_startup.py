@@ -1,7 +1,7 @@
 """What a job loads before its own work begins: heavy packages only where the job uses them.
 
 Nothing is timed: a heavy package that is loaded and does not stand in these tables is the regression. What scoring
-loads while it runs is checked where tasks are scored (`startup.scored`).
+loads while it runs is checked where tasks are scored (`startup.check_scores`).
 """
 
 from __future__ import annotations
