@@ -50,7 +50,7 @@ def test_layers(path: Path) -> None:
             "framecast.scoring",
             "framecast.report",
             "framecast.workbook",
-        ],  # fmt: skip
+        ],
         "stores": ["framecast.tasks", "framecast.models", "framecast.training", "framecast.encoders"],
         "apply": ["framecast.training", "framecast.statistics", "framecast.report", "framecast.workbook"],
     }.get(room, [])
