@@ -15,10 +15,10 @@ from framecast.config import Settings
 from framecast.files import read_json
 
 HEAVY = {
-    "PIL", "accelerate", "av", "datasets", "diffusers", "h5py", "huggingface_hub", "matplotlib", "openpyxl", "pandas",
-    "pyarrow", "pydantic", "scipy", "skimage", "tensorboard", "tokenizers", "torch", "torchmetrics", "transformers",
+    "accelerate", "av", "datasets", "diffusers", "h5py", "matplotlib", "openpyxl", "pandas", "pyarrow", "pydantic",
+    "scipy", "skimage", "tensorboard", "tokenizers", "torch", "torchmetrics", "transformers",
 }  # fmt: skip
-"""Packages whose import costs a tenth of a CPU second or much more."""
+"""Packages whose import costs a tenth of a CPU second or much more; pydantic's, the making of the config's models."""
 SAY = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 
 

@@ -664,7 +664,7 @@ def test_copying_the_frame_is_predicted_and_scored_without_diffusers(stores, tmp
     startup.check_predictions(run, INFERENCE, stores)
     spec, scores = read_json(run / runs.RECORD)["spec"], run / "test.csv"
     scoring.score(spec, run / "found.h5", stores, "test", scores, scores.with_suffix(".json"))
-    startup.check_scores(scores, run / "found.h5", stores, {"PIL", "scipy", "skimage"})
+    startup.check_scores(scores, run / "found.h5", stores, {"scipy", "skimage"})
 
 
 def test_scores_and_facts(stores, tmp_path):

@@ -17,16 +17,16 @@ from framecast import components
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
 TABLES = {"pandas", "pyarrow"}
 SCORES = {"h5py", "pydantic"}
-TRAINING = {"accelerate", "huggingface_hub", "pydantic", "torch"}
+TRAINING = {"accelerate", "pydantic", "torch"}
 LOADS: dict[str, set[str]] = {
     "compare": TABLES,
-    "contact_sheet": {*TABLES, "PIL"},
+    "contact_sheet": TABLES,
     "embed": {*TABLES, "h5py"},
     "embed_prompts": {"h5py"},
     "export_encoder": set(),
     "export_run": set(),
     "extract": {*TABLES, "av"},
-    "gallery": {*SCORES, "PIL"},
+    "gallery": SCORES,
     "generate": set(),
     "import_masks": {*TABLES, "av", "h5py"},
     "index": {"pyarrow"},
@@ -38,7 +38,7 @@ LOADS: dict[str, set[str]] = {
     "score": SCORES,
     "split": TABLES,
     "submit": SCORES,
-    "summarize": {*TABLES, "PIL", "openpyxl"},
+    "summarize": {*TABLES, "openpyxl"},
     "train": TRAINING,
     "tune": TRAINING,
     "write_annotations": TABLES,
@@ -64,7 +64,7 @@ def test_scripts_load_what_they_use(script: str) -> None:
 def test_tasks_are_imported_without_torch() -> None:
     names = components.names("tasks")
     found = startup.heavy("\n".join(f"import framecast.tasks.{name}" for name in names))
-    assert found <= {*TABLES, *SCORES, "PIL"}, f"one of the tasks {names} loads {sorted(found)}"
+    assert found <= {*TABLES, *SCORES}, f"one of the tasks {names} loads {sorted(found)}"
 
 
 def test_models_are_imported_with_torch_alone() -> None:
