@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from framecast import prediction, training
+from framecast import prediction, scoring, training
 from framecast.config import Budget
 from framecast.encoders import dino
 from framecast.encoders.export import export
@@ -75,9 +75,7 @@ def trained(stores, folder, chosen):
 
 def scores(stores, run, folder, chosen):
     prediction.predict({**chosen, "inference": {}}, run, stores, "select", folder / "p.h5", QUIET)
-    prediction.score(
-        {**chosen, "inference": {}}, folder / "p.h5", stores, "select", folder / "s.csv", folder / "f.json"
-    )
+    scoring.score({**chosen, "inference": {}}, folder / "p.h5", stores, "select", folder / "s.csv", folder / "f.json")
     return pd.read_csv(folder / "s.csv")
 
 

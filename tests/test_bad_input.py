@@ -21,7 +21,7 @@ from test_encoders import dinov2, save
 from test_encoding import ENCODER
 from test_workflow import Workflow
 
-from framecast import catalogue, cli, encoding, prediction, training, video, workflow_inputs
+from framecast import catalogue, cli, encoding, prediction, scoring, training, video, workflow_inputs
 from framecast.config import Budget, Settings
 from framecast.contact_sheet import draw
 from framecast.extraction import extract
@@ -112,7 +112,7 @@ def scores(stores: Stores, out: Path) -> pd.DataFrame:
     training.train(spec, stores, None, None, outputs, out / "work", settings)
     spec["inference"] = task.Inference().model_dump(mode="json")
     prediction.predict(spec, run, stores, "test", out / "p.h5", settings)
-    prediction.score(spec, out / "p.h5", stores, "test", out / "test.csv", out / "test.json")
+    scoring.score(spec, out / "p.h5", stores, "test", out / "test.csv", out / "test.json")
     return read_scores([out / "test.csv"]).frame()
 
 

@@ -13,7 +13,7 @@ import torch
 from test_plan import DEFAULT
 from test_progress import SIDE, SMALL, stores  # noqa: F401 (a fixture)
 
-from framecast import bpe, hub, metrics, plan, prediction, runs, training
+from framecast import bpe, hub, metrics, plan, prediction, runs, scoring, training
 from framecast.config import Budget, Config, Pretrained, Settings
 from framecast.encoders import clip as clip_encoder
 from framecast.encoders import clip_text
@@ -45,7 +45,7 @@ def trained(stores, folder, steps=2, task=TASK, model="clip", keys=NET):  # noqa
     settings = Settings(tensorboard=False).model_dump(mode="json")
     training.train(spec, stores, None, None, out, folder / "work", settings)
     prediction.predict({**spec, "inference": {}}, folder, stores, "test", folder / "test.h5", settings)
-    prediction.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
+    scoring.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
     return folder
 
 

@@ -8,9 +8,10 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+import startup
 import torch
 
-from framecast import prediction, training
+from framecast import prediction, scoring, training
 from framecast.config import Budget, Settings
 from framecast.files import read_json
 from framecast.models import copy_last, linear, mean, recurrent, tmdn
@@ -33,7 +34,7 @@ def toy(counts=(12, 5, 9), width=5, seed=0, length=8, stride=1) -> task.Windows:
     table = np.concatenate([rng.normal(size=(count, width)).cumsum(0) * 3 + 7 for count in counts])
     names = [f"v{index}" for index in range(len(counts))]
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return task.Windows(torch.from_numpy(table).float(), offsets, names, [f"u{n}" for n in names], length, stride)
+    return task.Windows(table.astype(np.float32), offsets, names, [f"u{n}" for n in names], length, stride)
 
 
 def network(model, config=None, data=None, gap=2, dense=True):
@@ -91,7 +92,7 @@ def test_one_item_equals_its_row_of_a_batch():
 @pytest.fixture
 def stores(tmp_path):
     """A split of three videos, cached in two buckets; a fourth video belongs to another split."""
-    rows = toy(counts=(12, 5, 9, 20)).table.numpy()
+    rows = toy(counts=(12, 5, 9, 20)).table
     offsets = [0, 12, 17, 26, 46]
     for bucket, videos in enumerate([[2, 3], [0, 1]]):
         counts = [offsets[v + 1] - offsets[v] for v in videos]
@@ -208,7 +209,7 @@ def test_every_parameter_learns(model, config):
 def test_training_beats_copy_last_on_a_pattern(model, config):
     """Circles: the next point follows from the last two."""
     time = torch.arange(60)[:, None] * torch.tensor([0.5, 0.5, 0.8, 0.8]) + torch.tensor([0, 1.57, 0, 1.57])
-    data = task.Windows(torch.sin(time), np.array([0, 60]), ["v"], ["v"], 8, 1)
+    data = task.Windows(torch.sin(time).numpy(), np.array([0, 60]), ["v"], ["v"], 8, 1)
     net = network(model, config, data)
     before = task.monitor(net.eval(), everything(data), generator())["mse"].mean()
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
@@ -392,8 +393,9 @@ def test_trains_predicts_and_scores(stores, tmp_path):
     training.train(spec, stores, None, None, out, tmp_path / "work", settings)
     spec["inference"] = DRAW
     prediction.predict(spec, run, stores, "test", tmp_path / "p.h5", settings)
-    prediction.score(spec, tmp_path / "p.h5", stores, "test", tmp_path / "test.csv", tmp_path / "test.json")
+    scoring.score(spec, tmp_path / "p.h5", stores, "test", tmp_path / "test.csv", tmp_path / "test.json")
     rows = pd.read_csv(tmp_path / "test.csv")
     assert sorted(set(rows.sample_id)) == ["v2#7", "v2#8"] and set(rows.unit) == {"b"}
     assert sorted(set(rows.metric)) == ["cosine", "mse", "mse_best", "rank_all", "rank_video"]
     assert len(rows) == 10 and read_json(tmp_path / "test.json")["short_videos"] == 1
+    startup.check_scores(tmp_path / "test.csv", tmp_path / "p.h5", stores)

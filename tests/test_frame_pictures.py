@@ -12,7 +12,7 @@ import toys
 from PIL import Image
 from test_training import run
 
-from framecast import frame_pictures, plan, prediction, run_pictures
+from framecast import frame_pictures, plan, prediction, run_pictures, scoring
 from framecast.config import Config
 from framecast.files import read_json
 from framecast.stores import predictions
@@ -104,7 +104,7 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     files = [tmp_path / name for name in ("test.h5", "test.csv", "test.json")]
     predict = {**kept, "inference": {"spread": 0.0}}
     prediction.predict(predict, tmp_path, stores, "test", files[0], {"device": "cpu"})
-    prediction.score(kept, files[0], stores, "test", *files[1:])
+    scoring.score(kept, files[0], stores, "test", *files[1:])
     return {"spec": kept, "files": files, "stores": stores}
 
 

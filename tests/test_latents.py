@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from framecast import encoding, hub, jobs, plan, prediction, training
+from framecast import encoding, hub, jobs, plan, prediction, scoring, training
 from framecast.config import Budget, Config, Encoder
 from framecast.encoders import vae
 from framecast.encoders.export import export
@@ -121,7 +121,7 @@ def test_learns(stores, run, tmp_path):
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     chosen = {**spec(STEPS), "inference": {}}
     prediction.predict(chosen, run, stores, "select", tmp_path / "p.h5", QUIET)
-    prediction.score(chosen, tmp_path / "p.h5", stores, "select", tmp_path / "s.csv", tmp_path / "f.json")
+    scoring.score(chosen, tmp_path / "p.h5", stores, "select", tmp_path / "s.csv", tmp_path / "f.json")
     scored = pd.read_csv(tmp_path / "s.csv")
     assert scored["sample_id"].tolist() == ["c#0", "c#4", "c#8"] and set(scored["metric"]) == {"psnr"}
     assert scored["value"].mean() == pytest.approx(found[-1], abs=1e-9), "the monitor is the score"

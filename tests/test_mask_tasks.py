@@ -8,10 +8,11 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+import startup
 import torch
 from PIL import Image
 
-from framecast import prediction, runs, training
+from framecast import prediction, runs, scoring, training
 from framecast.config import Budget, Settings
 from framecast.files import read_json
 from framecast.mask_pictures import palette
@@ -357,7 +358,7 @@ def run(folder, stores, task, task_config, model, model_config, steps, parent=No
     training.train(spec, stores, None, parent, out, folder / "work", settings)
     task_inference = {"segmentation": {}, "future_masks": {"seen_only": True}}[task]
     prediction.predict({**spec, "inference": task_inference}, folder, stores, "test", folder / "test.h5", settings)
-    prediction.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
+    scoring.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
     return folder
 
 
@@ -377,6 +378,7 @@ def test_train_predict_score(stores, tmp_path):
     assert "iou_corpus" in set(pd.read_csv(folder / "curve.csv")["quantity"])
     facts = read_json(folder / runs.RECORD)["facts"]
     assert facts == {"size": [HEIGHT, WIDTH], "resize": "squash", "clips": 17, "videos": 7}
+    startup.check_scores(folder / "test.csv", folder / "test.h5", stores)
 
 
 def test_fine_tuning_starts_from_cross_entropy_and_the_segmenter_scores_the_same_samples(stores, tmp_path):
@@ -387,6 +389,7 @@ def test_fine_tuning_starts_from_cross_entropy_and_the_segmenter_scores_the_same
     third = run(tmp_path / "unet", stores, "segmentation", {**SEGMENT, "at": 4}, "unet", UNET, 10)
     names = [predictions.read(folder / "test.h5").sample_ids for folder in (first, second, third)]
     assert names[0] == names[1] == names[2]
+    startup.check_scores(third / "test.csv", third / "test.h5", stores)
 
 
 def test_submission(stores, tmp_path):

@@ -8,7 +8,8 @@ import torch
 
 from framecast import mask_pictures
 from framecast.metrics import confusions, iou
-from framecast.ops.masks import confusion_counts, iou_of, recoloured, resized, soft_iou
+from framecast.ops.masks import confusion_counts, iou_of, recoloured, soft_iou
+from framecast.stores.masks import resized
 
 
 def drawn(shape, classes=49, seed=0):
@@ -16,9 +17,9 @@ def drawn(shape, classes=49, seed=0):
 
 
 def test_resizing_takes_the_nearest_pixel():
-    masks = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
+    masks = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
     assert resized(masks, 2, 2).tolist() == [[[5, 7], [13, 15]]]
-    assert resized(masks, 8, 4).tolist() == masks.repeat_interleave(2, 1).tolist()
+    assert resized(masks, 8, 4).tolist() == masks.repeat(2, 1).tolist()
     assert resized(masks, 4, 4) is masks
 
 

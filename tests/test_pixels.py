@@ -9,11 +9,23 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import startup
 import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from framecast import cli, diffusers_folders, hub, pipeline_export, prediction, runs, sampler, training, weights
+from framecast import (
+    cli,
+    diffusers_folders,
+    hub,
+    pipeline_export,
+    prediction,
+    runs,
+    sampler,
+    scoring,
+    training,
+    weights,
+)
 from framecast.apply import edit
 from framecast.config import Budget, Closed, Pretrained, Settings
 from framecast.encoders import clip_text, vae
@@ -23,7 +35,7 @@ from framecast.seeding import torch_generator
 from framecast.stores import Stores, predictions, prompts
 from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
-from framecast.tasks import _pairs, pixels, progress
+from framecast.tasks import _networks, _pairs, pixels, progress
 from framecast.validation import ConfigError
 
 torch.set_num_threads(1)
@@ -642,8 +654,17 @@ def test_copy_last_frame_and_autoencoder_round_trip(stores, tmp_path):
     assert np.abs(tripped.arrays["frame"].astype(int) - expected.numpy()).max() <= 1
     images = everything(pixels.dataset(TEXT_TO_IMAGE, stores, "test"))
     with pytest.raises(ValueError, match="no frame to copy"):
-        pixels.predict(pixels.Pixels(copy_last_frame.build(copy_last_frame.Config()), TEXT_TO_IMAGE, {
+        pixels.predict(_networks.Pixels(copy_last_frame.build(copy_last_frame.Config()), TEXT_TO_IMAGE, {
             "scaling_factor": 1, "latent": LATENT, "size": [8, 8]}), images, generator(), INFERENCE)  # fmt: skip
+
+
+def test_copying_the_frame_is_predicted_and_scored_without_diffusers(stores, tmp_path):
+    baseline(stores, tmp_path / "copy", copy_last_frame)
+    run = tmp_path / "copy"
+    startup.check_predictions(run, INFERENCE, stores)
+    spec, scores = read_json(run / runs.RECORD)["spec"], run / "test.csv"
+    scoring.score(spec, run / "found.h5", stores, "test", scores, scores.with_suffix(".json"))
+    startup.check_scores(scores, run / "found.h5", stores, {"scipy", "skimage"})
 
 
 def test_scores_and_facts(stores, tmp_path):

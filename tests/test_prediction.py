@@ -15,7 +15,7 @@ import torch
 import toys
 from test_training import run
 
-from framecast import prediction, weights
+from framecast import prediction, scoring, weights
 from framecast.stores import predictions
 
 QUIET = {"device": "cpu"}
@@ -189,7 +189,7 @@ def _score(trained: Path, folder: Path, task: dict[str, Any] | None = None, **ch
         predictions.write(source, found.arrays, found.sample_ids, found.units, attrs)
     spec["task"] = {**spec["task"], **(task or {})}
     stores = toys.Stores(trained / "samples.parquet")
-    prediction.score(spec, source, stores, "test", folder / "test.csv", folder / "test.json")
+    scoring.score(spec, source, stores, "test", folder / "test.csv", folder / "test.json")
     return pd.read_csv(folder / "test.csv")
 
 
@@ -252,5 +252,5 @@ def test_predictions_of_another_run_are_refused(trained: Path, tmp_path: Path) -
     with pytest.raises(ValueError, match="another run's: seed is 3, wanted is 4"):
         _score(trained, tmp_path, seed=4)
     with pytest.raises(ValueError, match="another run's: split is 'test', wanted is 'select'"):
-        prediction.score(_spec(), tmp_path / "p.h5", toys.Stores(trained / "samples.parquet"), "select",
+        scoring.score(_spec(), tmp_path / "p.h5", toys.Stores(trained / "samples.parquet"), "select",
                          tmp_path / "s.csv", tmp_path / "s.json")  # fmt: skip

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import startup
 import torch
 from pydantic import ValidationError
 from test_plan import DEFAULT
 
-from framecast import hub, identity, plan, prediction, runs, tokens, training
+from framecast import hub, identity, plan, prediction, runs, scoring, tokens, training
 from framecast.config import Budget, Config, Settings
 from framecast.files import read_json, write_json
 from framecast.models import constant_progress, elapsed_frames, pac_net, random_progress
@@ -346,8 +347,8 @@ def test_padding_changes_nothing(stores):
     longer = torch.nn.functional.pad(batch["tokens"], (0, 3), value=1)
     kept = torch.nn.functional.pad(batch["kept"], (0, 3), value=False)
     with torch.no_grad():
-        first = net.core.output(progress._pixels(batch["frames"]), batch["tokens"], batch["kept"], batch["elapsed"])
-        second = net.core.output(progress._pixels(batch["frames"]), longer, kept, batch["elapsed"])
+        first = net.core.output(progress.pixels(batch["frames"]), batch["tokens"], batch["kept"], batch["elapsed"])
+        second = net.core.output(progress.pixels(batch["frames"]), longer, kept, batch["elapsed"])
     assert torch.allclose(first, second, atol=1e-5) and first.std() > 0
 
 
@@ -359,7 +360,7 @@ def test_inputs_are_what_is_seen(stores, inputs, matters):
     dataset = progress.dataset(TASK, stores, "test")
     net, batch = network(dataset, keys=pac_net.Config(**SMALL, inputs=inputs)).eval(), everything(dataset)
     torch.nn.init.normal_(net.core.answer.weight)
-    given = {"frames": progress._pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
+    given = {"frames": progress.pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
     changed = {"frames": given["frames"].flip(0), "tokens": batch["other_tokens"], "elapsed": given["elapsed"].flip(0)}
     with torch.no_grad():
         first = net.core(**given)
@@ -396,7 +397,7 @@ def test_earlier_frames_are_learnt_from(stores):
     """Their share of the loss by hand, and what a frame's answer rests on: the frames up to it."""
     dataset = progress.dataset(TASK, stores, "test")
     batch = everything(dataset)
-    given = {"frames": progress._pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
+    given = {"frames": progress.pixels(batch["frames"]), **{key: batch[key] for key in ("tokens", "kept", "elapsed")}}
     net = network(dataset, keys=pac_net.Config(**SMALL, every_frame=0.25)).core.eval()
     torch.nn.init.normal_(net.answer.weight)
     with torch.no_grad():
@@ -500,7 +501,7 @@ def run(folder, stores, model="pac_net", keys=NET, steps=0, inference="video", p
     training.train(spec, stores, None, parent and parent / runs.WEIGHTS, out, folder / "work", settings)
     asked = {**spec, "inference": {"input": inference}}
     prediction.predict(asked, folder, stores, "test", folder / "test.h5", settings)
-    prediction.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
+    scoring.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")
     return folder
 
 
@@ -532,6 +533,12 @@ def test_train_predict_score(stores, tmp_path):
     assert set(facts["breakdown"]["template"]) == set(TEMPLATES) and facts["videos"] == 4 and facts["clips"] == 12
     own = rows[rows["sample_id"].str.contains("video 12|video 14")].groupby("unit")["value"].mean().mean()
     assert facts["breakdown"]["template"][TEMPLATES[0]] == {"abs_error": pytest.approx(own), "samples": 6, "units": 2}
+    startup.check_scores(folder / "test.csv", folder / "test.h5", stores)
+
+
+def test_a_baseline_is_predicted_without_transformers(stores, tmp_path):
+    folder = run(tmp_path / "constant", stores, "constant_progress", constant_progress.Config())
+    startup.check_predictions(folder, {"input": "video"}, stores)
 
 
 def test_labels_are_part_of_a_runs_identity_where_they_are_read(stores):

@@ -6,12 +6,13 @@ Only configs (JSON) and safetensors are read; nothing is unpickled and no code o
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from framecast import hub, weights
+from framecast import hub
 from framecast.files import read_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEM = "diffusion_pytorch_model"
 SCHEDULER = "scheduler_config.json"
@@ -55,6 +56,8 @@ def tensors(folder: Path, name: str) -> dict[str, Tensor]:
         WeightsError: there are none, or only pickled ones.
         ValueError: a damaged file.
     """
+    from framecast import weights
+
     path = part(folder, name)
     index, whole = path / f"{STEM}.safetensors.index.json", path / f"{STEM}.safetensors"
     files = [whole]

@@ -11,16 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from framecast.seeding import rng
 from framecast.verdicts import Tone
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#1b1f24"
 QUIET = "#8a9099"
@@ -108,7 +109,7 @@ def colours(experiments: Sequence[str], trivial: Sequence[str] | set[str] = ()) 
 
 def means(rows: Sequence[Mean], axis: str, baseline: str | None = None, kind: str = "svg") -> bytes:
     """Values with interval bars, best at the top as given; a dashed line marks the row labelled `baseline`."""
-    with matplotlib.rc_context(STYLE):
+    with _styled():
         figure, axes = _rows_figure(len(rows))
         for place, row in enumerate(rows):
             if row.low is not None and row.high is not None:
@@ -123,7 +124,7 @@ def means(rows: Sequence[Mean], axis: str, baseline: str | None = None, kind: st
 
 def differences(rows: Sequence[Differences], axis: str, better: str, kind: str = "svg") -> bytes:
     """Paired differences: a dot a unit, the figure with its interval, and which side of zero is the better one."""
-    with matplotlib.rc_context(STYLE):
+    with _styled():
         figure, axes = _rows_figure(len(rows), extra=0.25)
         draws = rng(0, "figure", "jitter")
         for place, row in enumerate(rows):
@@ -143,7 +144,7 @@ def differences(rows: Sequence[Differences], axis: str, better: str, kind: str =
 
 def distributions(rows: Sequence[Distribution], axis: str, kind: str = "svg") -> bytes:
     """Values of single samples: a box from quartile to quartile, whiskers from 5 to 95 %, some samples as dots."""
-    with matplotlib.rc_context(STYLE):
+    with _styled():
         figure, axes = _rows_figure(len(rows))
         draws = rng(0, "figure", "jitter")
         for place, row in enumerate(rows):
@@ -164,8 +165,8 @@ def distributions(rows: Sequence[Distribution], axis: str, kind: str = "svg") ->
 
 def curves(rows: Sequence[Curve], axis: str, kind: str = "svg") -> bytes:
     """Learning curves: each seed a thin line, the mean over the steps that all seeds have a thick one."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDE, 3.2), layout="constrained")
+    with _styled():
+        figure = _figure(WIDE, 3.2)
         axes = figure.subplots()
         drawn = []
         for row in rows:
@@ -191,8 +192,21 @@ def read_curve(path: str | Path, split: str, quantity: str) -> tuple[np.ndarray,
     return rows["step"].to_numpy(), rows["value"].to_numpy(float)
 
 
+def _styled() -> Any:
+    """The style of all figures, for a `with` block. Only what draws loads matplotlib: the workbook does without it."""
+    import matplotlib
+
+    return matplotlib.rc_context(STYLE)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def _rows_figure(rows: int, extra: float = 0.0) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 0.75 + extra + 0.36 * rows), layout="constrained")
+    figure = _figure(WIDTH, 0.75 + extra + 0.36 * rows)
     return figure, figure.subplots()
 
 

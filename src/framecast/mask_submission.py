@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from framecast.mask_pictures import overlay, painted, row
-from framecast.ops.masks import resized
 from framecast.seeding import drawn
+from framecast.stores.masks import resized
 
 PICTURES = 32
 """Videos of a submission that are drawn."""
@@ -34,7 +33,7 @@ def write_last(
     Args:
         last_given: From a video's place to its last frame given, uint8 [h, w, 3].
     """
-    np.save(out / "masks.npy", resized(torch.from_numpy(masks), *size).numpy())
+    np.save(out / "masks.npy", resized(masks, *size))
     with open(out / "videos.csv", "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(["row", "video_id"])

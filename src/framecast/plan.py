@@ -33,7 +33,7 @@ STAGE_CODE: dict[str, tuple[list[str], list[str], list[str]]] = {
         ["facts", "build"],
     ),
     "predict": (["prediction:predict"], ["dataset", "build", "predict"], ["build"]),
-    "score": (["prediction:score"], ["dataset", "score"], []),
+    "score": (["scoring:score"], ["dataset", "score"], []),
     "submit": (["submission:write"], ["dataset", "submit"], []),
     "gallery": (["gallery:draw"], ["dataset", "gallery"], []),
     "pictures": (["run_pictures:draw"], ["dataset", "pictures"], []),

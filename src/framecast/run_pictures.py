@@ -25,7 +25,7 @@ def draw(spec: dict[str, Any], source: Path, scores: Path, facts: Path, stores: 
     Args:
         spec: experiment, seed, task, data, fingerprint.
         source: File of `prediction.predict`.
-        scores, facts: Files of `prediction.score` of the same predictions.
+        scores, facts: Files of `scoring.score` of the same predictions.
 
     Raises:
         ValueError: the task draws no pictures.

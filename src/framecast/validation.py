@@ -97,3 +97,9 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
+
+
+def shortened(value: Any) -> str:
+    """The value as text for an error, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 300 else text[:297] + "..."

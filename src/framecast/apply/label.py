@@ -22,8 +22,8 @@ from framecast import progress, video
 from framecast.apply._runs import Trained, running, trained
 from framecast.apply._sources import Clip, Journal, Outcome, Views, find
 from framecast.mask_pictures import overlay
-from framecast.ops.masks import resized
 from framecast.own_files import OwnFolder
+from framecast.stores.masks import resized
 from framecast.tasks import segmentation
 from framecast.video import VideoError
 
@@ -88,7 +88,7 @@ def _overlays(
     frames = clip.decode({"seen": segmenter.size, "shown": even}, segmenter.resize, complaints)
     for batch in _batched(frames, segmenter.budget.batch):
         masks.append(segmented(np.stack([views["seen"] for views in batch]), segmenter, place))
-        shown = resized(torch.from_numpy(masks[-1]), *even).numpy()
+        shown = resized(masks[-1], *even)
         for views, mask in zip(batch, shown, strict=True):
             yield overlay(views["shown"], mask, segmenter.classes)
 
@@ -103,6 +103,6 @@ def _write(masks: list[np.ndarray], shape: tuple[int, int, int], path: Path) -> 
     file = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     start = 0
     for batch in masks:
-        file[start : start + len(batch)] = resized(torch.from_numpy(batch), *shape[1:]).numpy()
+        file[start : start + len(batch)] = resized(batch, *shape[1:])
         start += len(batch)
     file.flush()

@@ -26,8 +26,8 @@ from framecast.apply._sources import Clip, Journal, Outcome, find, too_short
 from framecast.apply.label import segmented
 from framecast.listing import MASKS
 from framecast.mask_submission import write_last
-from framecast.ops.masks import resized
 from framecast.own_files import OwnFolder
+from framecast.stores.masks import resized
 from framecast.tasks import future_masks
 from framecast.video import VideoError
 
@@ -111,7 +111,7 @@ class _Forecast:
         """Videos with their given masks, uint8 [T, h, w] at the run's size; the others are noted and passed over."""
         for clip in clips:
             try:
-                masks = resized(torch.from_numpy(self._masks(clip)), *self.forecaster.size).numpy()
+                masks = resized(self._masks(clip), *self.forecaster.size)
             except (VideoError, OSError) as error:
                 journal.add(Outcome(clip.video_id, 0, "failed", str(error)))
                 continue
@@ -147,4 +147,4 @@ class _Forecast:
 
 def _write_video(clip: Clip, masks: np.ndarray, out: Path) -> None:
     (out / clip.video_id).mkdir(parents=True, exist_ok=True)
-    np.save(out / clip.video_id / "masks.npy", resized(torch.from_numpy(masks), *clip.size).numpy())
+    np.save(out / clip.video_id / "masks.npy", resized(masks, *clip.size))

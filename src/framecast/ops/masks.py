@@ -1,20 +1,9 @@
-"""Class masks [..., H, W], uint8, as tensors: resizing, augmentation, and losses that need no one-hot copies."""
+"""Class masks [..., H, W], uint8, as tensors: augmentation, and losses that need no one-hot copies."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-
-def resized(masks: Tensor, height: int, width: int) -> Tensor:
-    """Nearest neighbour at pixel centres: [..., H, W] → [..., height, width]. Classes are never mixed."""
-    if tuple(masks.shape[-2:]) == (height, width):
-        return masks
-    rows, columns = (
-        ((torch.arange(new) + 0.5) * (old / new)).long().clamp(max=old - 1).to(masks.device)
-        for new, old in ((height, masks.shape[-2]), (width, masks.shape[-1]))
-    )
-    return masks[..., rows[:, None], columns]
 
 
 def recoloured(masks: Tensor, orders: Tensor) -> Tensor:

@@ -142,3 +142,14 @@ class PredictedMasks:
         if video_id not in self.places:
             raise KeyError(f"{self.path} holds no predictions of video {video_id!r}; predict again")
         return self.places[video_id]
+
+
+def resized(masks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Nearest neighbour at pixel centres: [..., H, W] → [..., height, width]. Classes are never mixed."""
+    if masks.shape[-2:] == (height, width):
+        return masks
+    rows, columns = (
+        ((np.arange(new, dtype=np.float32) + 0.5) * (old / new)).astype(np.int64).clip(max=old - 1)
+        for new, old in ((height, masks.shape[-2]), (width, masks.shape[-1]))
+    )
+    return masks.take(rows, axis=-2).take(columns, axis=-1)

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from framecast.ops.masks import resized
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
-from framecast.stores.masks import Masks, PredictedMasks
+from framecast.stores.masks import Masks, PredictedMasks, resized
 from framecast.tasks import _masks
+from framecast.tasks._tensors import as_tensors
 
 log = logging.getLogger(__name__)
 
@@ -67,14 +65,18 @@ class Clips:
         places = [self.places[index] for index in indices]
         config = self.config
         batch: dict[str, Any] = {
-            "given": torch.stack([self._read(self.seen, *place, config["given"]) for place in places]),
+            "given": np.stack([self._read(self.seen, *place, config["given"]) for place in places]),
             "sample_id": [self.name(place) for place in places],
             "unit": [self.units[video] for video, _ in places],
         }
         if self.whole:
-            later = [(video, first + config["given"]) for video, first in places]
-            batch["ahead"] = torch.stack([self._read(self.truth, *place, config["ahead"]) for place in later])
-        return batch
+            batch["ahead"] = np.stack([self.future(index) for index in indices])
+        return as_tensors(batch)
+
+    def future(self, index: int) -> np.ndarray:
+        """The true masks ahead of one clip, uint8 [T', H, W]."""
+        video, first = self.places[index]
+        return self._read(self.truth, video, first + self.config["given"], self.config["ahead"])
 
     def name(self, place: tuple[int, int]) -> str:
         """`<video id>#<number of the last frame predicted>`."""
@@ -85,10 +87,10 @@ class Clips:
         video_id, number = _masks.parsed(sample_id)
         return self.frames.read(video_id, [number - self.config["ahead"]])[0]
 
-    def _read(self, stores: list[Masks | PredictedMasks], video: int, first: int, count: int) -> Tensor:
+    def _read(self, stores: list[Masks | PredictedMasks], video: int, first: int, count: int) -> np.ndarray:
         masks = stores[video].read(self.video_ids[video], first, count)
         _masks.check_classes(masks, self.config["classes"], f"the mask of video {self.video_ids[video]!r}")
-        return resized(torch.from_numpy(masks), *self.size)
+        return resized(masks, *self.size)
 
 
 def clips_of(config: dict[str, Any], stores: Stores, split: str) -> Clips:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from framecast.metrics import confusions, corpus_rows, mean_iou
-from framecast.ops.masks import iou_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
     from framecast.stores.frames import Frames
     from framecast.stores.masks import Masks
@@ -125,6 +124,8 @@ def rows(
 
 def corpus(totals: dict[str, Tensor]) -> dict[str, float]:
     """iou_corpus from the summed pixel counts `shared` and `union` [K]."""
+    from framecast.ops.masks import iou_of
+
     return {"iou_corpus": float(iou_of(totals["shared"], totals["union"]))}
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from framecast.seeding import derive
 from framecast.stores import Stores
 from framecast.stores.embeddings import Embeddings
 from framecast.stores.frames import Frames
 from framecast.stores.prompts import Prompts
+from framecast.tasks._tensors import as_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,12 +36,12 @@ class Rows:
         unique = list(dict.fromkeys(keys))
         self.place = {key: place for place, key in enumerate(unique)}
         small = len(unique) * read(unique[:1]).nbytes <= HELD
-        self.held = torch.from_numpy(read(unique)) if small else None
+        self.held = read(unique) if small else None
 
-    def __call__(self, keys: list[Any]) -> Tensor:
+    def __call__(self, keys: list[Any]) -> np.ndarray:
         """float32 [B, …]."""
         if self.held is None:
-            return torch.from_numpy(self.read(keys))
+            return self.read(keys)
         return self.held[[self.place[key] for key in keys]]
 
 
@@ -76,7 +75,7 @@ class Pairs:
             name for name in ("own", "shuffled_text", "shuffled_progress")
             if name == "own" or (not training and self.prompts.has(*self._asked(places[0]), name))
         ]  # fmt: skip
-        self.empty = torch.from_numpy(self.prompts.read([self.prompts.empty])[0])
+        self.empty = self.prompts.read([self.prompts.empty])[0]
         self._texts = Rows(self.prompts.read, [self._row(place, name) for name in self.variants for place in places])
 
     @functools.cached_property
@@ -114,18 +113,18 @@ class Pairs:
             keys = [(self.ids[video], given) for video, given, _ in places if given is not None]
             moments = self._posterior(keys)
             batch["source"] = moments[:, : self.shape[0] // 2]
-        return batch if self.training else {**batch, **self._beside(places)}
+        return as_tensors(batch if self.training else {**batch, **self._beside(places)})
 
     def _beside(self, places: list[Pair]) -> dict[str, Any]:
         """What prediction and pictures need besides."""
         texts = {name: self._texts([self._row(place, name) for place in places]) for name in self.variants[1:]}
         found = {
             **texts,
-            "target_frame": torch.from_numpy(self.pictures(places)[1]),
+            "target_frame": self.pictures(places)[1],
             "autoencoder": str(self.autoencoder),
         }
         if self.config["input"] is not None:
-            found["input_frame"] = torch.from_numpy(self.pictures(places)[0])
+            found["input_frame"] = self.pictures(places)[0]
         return found
 
     def pictures(self, places: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
@@ -139,8 +138,8 @@ class Pairs:
         video, given, target = place
         return f"{self.ids[video]}#{target if given is None else given}"
 
-    def _posterior(self, keys: list[tuple[str, int]]) -> Tensor:
-        return self._latents(keys).unflatten(1, self.shape)
+    def _posterior(self, keys: list[tuple[str, int]]) -> np.ndarray:
+        return self._latents(keys).reshape(len(keys), *self.shape)
 
     def _asked(self, place: Pair) -> tuple[str, int]:
         """Whose prompt: the video, and the frame at which it is given. Text-to-image has one for all moments."""

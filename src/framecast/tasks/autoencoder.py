@@ -12,19 +12,21 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
 from framecast.metrics import psnr
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import Autoencoder
 
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -85,11 +87,16 @@ class Moments:
         """moments uint8 [B, 4, H, W, 3]; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         wanted = [(self.video_ids[video], index) for video, first in places for index in self._moments(video, first)]
-        return {
-            "moments": torch.from_numpy(self.frames.read_batch(wanted)).unflatten(0, (len(places), 4)),
+        frames = self.frames.read_batch(wanted)
+        return as_tensors({
+            "moments": frames.reshape(len(places), 4, *frames.shape[1:]),
             "sample_id": [self.name(place) for place in places],
             "unit": [self.units[video] for video, _ in places],
-        }
+        })  # fmt: skip
+
+    def first_frames(self, places: Sequence[tuple[int, int]]) -> np.ndarray:
+        """The frames that are encoded, uint8 [B, H, W, 3]."""
+        return self.frames.read_batch([(self.video_ids[video], first) for video, first in places])
 
     def name(self, place: tuple[int, int]) -> str:
         """`<video id>#<frame number>`."""
@@ -135,37 +142,22 @@ def facts(config: dict[str, Any], dataset: Moments) -> dict[str, Any]:
     return {"size": dataset.frames.shape[0], "frames": len(dataset), "videos": len(dataset.video_ids)}
 
 
-class Autoencoder(nn.Module):
-    """A model around the mean frame; frames are [B, 3, H, W] in [0, 1]."""
-
-    background: Tensor
-    levels: Tensor
-
-    def __init__(self, core: nn.Module, config: dict[str, Any], size: int) -> None:
-        super().__init__()
-        self.core: Any = core
-        self.config = config
-        self.register_buffer("background", torch.zeros(3, size, size))
-        self.register_buffer("levels", torch.ones(2))
-
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings [B, D] and reconstructions [B, 3, H, W]."""
-        embedding = self.core.encode(frames)
-        return embedding, self.background + self.core.decode(embedding)
-
-
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> Autoencoder:
     """The network for the view's size."""
+    from framecast.tasks._networks import Autoencoder
+
     return Autoencoder(core(size=facts["size"], grid=config["grid"]), config, facts["size"])
 
 
-@torch.no_grad()
+@without_gradients
 def fit(module: Autoencoder, dataset: Moments) -> None:
     """Statistics of up to 512 samples of the training split.
 
     They are the mean frame, mean and deviation of the channels, and the root mean square of the motion map and of its
     change.
     """
+    import torch
+
     chosen = np.unique(np.linspace(0, len(dataset) - 1, 512).astype(int))
     parts = [dataset.__getitems__(part.tolist()) for part in np.array_split(chosen, -(-len(chosen) // 64))]
     frames = torch.cat([pixels(part["moments"][:, 0]) for part in parts])
@@ -178,11 +170,6 @@ def fit(module: Autoencoder, dataset: Moments) -> None:
         module.core.std.copy_(frames.std((0, 2, 3)).clamp_min(1e-3).view(1, 3, 1, 1))
 
 
-def pixels(frames: Tensor) -> Tensor:
-    """uint8 [..., H, W, 3] → float32 [..., 3, H, W] in [0, 1]."""
-    return frames.movedim(-1, -3).float() / 255
-
-
 def frame(rebuilt: Tensor) -> Tensor:
     """[B, 3, H, W] in [0, 1] but for errors → uint8 [B, H, W, 3]."""
     return (rebuilt.clamp(0, 1) * 255).round().byte().movedim(1, -1)
@@ -193,6 +180,8 @@ def moving(frames: Tensor) -> Tensor:
 
     The first two moments are near each other, so each is held against the third and the fourth.
     """
+
+    import torch
 
     def apart(one: int, other: int) -> Tensor:
         return (frames[:, one] - frames[:, other]).abs().amax(1)
@@ -237,7 +226,7 @@ def weighted(rebuilt: Tensor, frames: Tensor, motion: Tensor, emphasis: float) -
     return ((rebuilt - frames).square() * weight).sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """error: squared error of the first frame, moving pixels weighed as in the loss; one a sample."""
     frames = pixels(batch["moments"])
@@ -245,7 +234,7 @@ def monitor(module: Autoencoder, batch: dict[str, Any], generator: torch.Generat
     return {"error": weighted(rebuilt, frames[:, 0], moving(frames)[:, 0], module.config["emphasis"])}
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: Autoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
@@ -257,11 +246,11 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) ->
     """PSNR of each rebuilt frame, dB."""
     import pandas as pd
 
-    place = {dataset.name(place): index for index, place in enumerate(dataset.places)}
+    places = {dataset.name(place): place for place in dataset.places}
     values = []
     for start in range(0, len(predictions.sample_ids), 256):
         names = predictions.sample_ids[start : start + 256]
-        truth = dataset.__getitems__([place[name] for name in names])["moments"][:, 0].numpy()
+        truth = dataset.first_frames([places[name] for name in names])
         values.append(np.minimum(psnr(predictions.arrays["frame"][start : start + 256], truth, 255), BEST_PSNR))
     columns = {"sample_id": predictions.sample_ids, "unit": predictions.units, "metric": "psnr"}
     return pd.DataFrame({**columns, "value": np.concatenate(values)}), {}

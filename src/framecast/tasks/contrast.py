@@ -17,10 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor, nn
 
 from framecast import bpe, tokens
 from framecast.config import Closed, Fraction, Positive
@@ -30,11 +27,15 @@ from framecast.prompts import prompt
 from framecast.seeding import rng
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import Contrast
 
 log = logging.getLogger(__name__)
 LARGEST = 100.0
@@ -108,14 +109,14 @@ class Pairs:
         videos = np.asarray(indices) // self.draws
         drawn = [(video, index % self.draws) for video, index in zip(videos.tolist(), indices, strict=True)]
         items = [(self.ids[video], frame) for video, draw in drawn for frame in self.shown(video, draw)]
-        rows = FORMS * videos[:, None] + np.arange(FORMS)
-        return {
-            "frames": torch.from_numpy(self.frames.read_batch(items)).unflatten(0, (len(drawn), -1)),
-            "tokens": torch.from_numpy(self.table.ids[rows]),
-            "text": torch.from_numpy(self.place[videos]).long(),
+        rows, frames = FORMS * videos[:, None] + np.arange(FORMS), self.frames.read_batch(items)
+        return as_tensors({
+            "frames": frames.reshape(len(drawn), -1, *frames.shape[1:]),
+            "tokens": self.table.ids[rows],
+            "text": self.place[videos].astype(np.int64),
             "sample_id": [f"{self.ids[video]}#{draw}" if self.training else self.ids[video] for video, draw in drawn],
             "unit": [self.units[video] for video in videos],
-        }
+        })  # fmt: skip
 
     def shown(self, video: int, draw: int) -> list[int]:
         """Numbers of the frames that are seen: in training drawn in equal parts of the video, else their middles."""
@@ -182,34 +183,14 @@ def facts(config: dict[str, Any], dataset: Pairs) -> dict[str, Any]:
 # --- network and training --------------------------------------------------------------------------------------------
 
 
-class Contrast(nn.Module):
-    """A model behind the conversion of pixels: frames uint8 [B, T, H, W, 3] and tokens [B, L] → embeddings of length 1,
-    [B, P] each."""
-
-    def __init__(self, core: nn.Module, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.core: Any = core
-        self.config = config
-
-    def forward(self, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        count = frames.shape[1]
-        seen = self.core.images(pixels(frames).flatten(0, 1))  # [B·T, P]
-        # Each frame counts alike, so its direction is averaged, as in CLIP4Clip.
-        mean = F.normalize(seen.float(), dim=-1).unflatten(0, (-1, count)).mean(1)
-        return F.normalize(mean, dim=-1), F.normalize(self.core.texts(tokens).float(), dim=-1)
-
-
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> Contrast:
     """The network for the view's size and the tokenizer."""
+    from framecast.tasks._networks import Contrast
+
     return Contrast(core(size=facts["size"], vocabulary=facts["tokens"], length=config["text_limit"]), config)
 
 
-def pixels(frames: Tensor) -> Tensor:
-    """uint8 [..., H, W, 3] → float [..., 3, H, W] in [0, 1]."""
-    return frames.movedim(-1, -3).float() / 255
-
-
-@torch.no_grad()
+@without_gradients
 def fit(module: Contrast, dataset: Pairs) -> None:
     """Mean and deviation of the channels, of up to 64 samples."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, 64).astype(int)).tolist()
@@ -227,12 +208,14 @@ def symmetric(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor) -> Ten
         same: bool [B, B], whether the texts of two pairs are equal: then each belongs to the other's frames, too.
     """
     logits = images @ texts.T * scale.exp().clamp(max=LARGEST)
-    belonging = logits.masked_fill(~same, -torch.inf)
+    belonging = logits.masked_fill(~same, -np.inf)
     return sum(logits.logsumexp(dim) - belonging.logsumexp(dim) for dim in (0, 1)) / 2  # type: ignore[return-value]
 
 
 def loss(module: Contrast, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
     """The symmetric loss, with each text in a wording that is drawn."""
+    import torch
+
     words, share = batch["tokens"], module.config["prompted"]
     draws = torch.rand(len(words), generator=generator, device=words.device)
     form = (draws < share).long() + (draws < share / 2).long()
@@ -245,7 +228,7 @@ def _same(batch: dict[str, Any]) -> Tensor:
     return batch["text"][:, None] == batch["text"][None]
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: Contrast, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """contrast: the loss of each pair within its batch, texts as they are."""
     images, texts = module(batch["frames"], batch["tokens"][:, 0])
@@ -255,7 +238,7 @@ def monitor(module: Contrast, batch: dict[str, Any], generator: torch.Generator)
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: Contrast, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

@@ -13,20 +13,22 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
 from framecast.files import digest
 from framecast.metrics import cosine, mse, ranks
 from framecast.seeding import torch_generator
 from framecast.stores import Stores
+from framecast.tasks._tensors import as_tensors, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import NextEmbedding
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +79,15 @@ class Windows:
     """
 
     def __init__(
-        self, table: Tensor, offsets: np.ndarray, video_ids: list[str], units: list[str], length: int, stride: int
+        self, table: np.ndarray, offsets: np.ndarray, video_ids: list[str], units: list[str], length: int, stride: int
     ) -> None:
         self.table, self.offsets, self.video_ids, self.units, self.length = table, offsets, video_ids, units, length
         counts = np.maximum(0, (np.diff(offsets) - length) // stride + 1)
         self.owners = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        self.starts = torch.from_numpy(offsets[self.owners] + within * stride)
+        self.starts = offsets[self.owners] + within * stride
         self.short = [video for video, count in zip(video_ids, counts, strict=True) if count == 0]
-        self._steps = torch.arange(length)
+        self._steps = np.arange(length)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -96,21 +98,18 @@ class Windows:
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """window [B, history + gap, D] in raw units; sample_id, unit: lists of B."""
-        starts = self.starts[torch.as_tensor(indices)]
-        rows = (starts[:, None] + self._steps).flatten()
-        window = self.table.index_select(0, rows).view(len(starts), self.length, -1)
-        owners = self.owners[np.asarray(indices)]
-        targets = self.targets(indices)
-        return {
-            "window": window,
+        chosen = np.asarray(indices)
+        owners, targets = self.owners[chosen], self.targets(indices)
+        return as_tensors({
+            "window": self.table[self.starts[chosen, None] + self._steps],
             "sample_id": [f"{self.video_ids[v]}#{target}" for v, target in zip(owners, targets, strict=True)],
             "unit": [self.units[v] for v in owners],
-        }
+        })  # fmt: skip
 
     def targets(self, indices: Sequence[int]) -> np.ndarray:
         """Frame number of each window's target in its video."""
         chosen = np.asarray(indices)
-        return self.starts.numpy()[chosen] + self.length - 1 - self.offsets[self.owners[chosen]]
+        return self.starts[chosen] + self.length - 1 - self.offsets[self.owners[chosen]]
 
     def sample_ids(self) -> list[str]:
         """`<video id>#<frame number of the target>` of every window."""
@@ -137,7 +136,7 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Windows:
     length = config["history"] + config["gap"]
     stride = 1 if split == "train" else config["stride"]
     offsets = np.asarray(offsets, dtype=np.int64)
-    windows = Windows(torch.as_tensor(table), offsets, video_ids, samples["unit"].astype(str).tolist(), length, stride)
+    windows = Windows(table, offsets, video_ids, samples["unit"].astype(str).tolist(), length, stride)
     if not len(windows):
         counts = np.diff(offsets)
         longest = int(counts.argmax())
@@ -161,35 +160,6 @@ def _some(names: list[str]) -> str:
 # --- network ---------------------------------------------------------------------------------------------------------
 
 
-class NextEmbedding(nn.Module):
-    """A model between the task's normalisation and its target units; raw embeddings in, raw embeddings out."""
-
-    core: Any  # a module; `loss`, `fit`, `sample` and `latent` are there where the model has its own
-    mean: Tensor
-    deviation: Tensor
-    change: Tensor
-
-    def __init__(self, core: nn.Module, width: int, history: int, gap: int, dense: bool) -> None:
-        super().__init__()
-        self.core, self.history, self.gap, self.dense = core, history, gap, dense
-        self.trained = any(True for _ in core.parameters())
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("deviation", torch.ones(width))
-        self.register_buffer("change", torch.ones(()))
-
-    def inputs(self, history: Tensor) -> Tensor:  # [B, T, D] -> [B, T, D]
-        """What the model sees."""
-        return (history - self.mean) / self.deviation if self.trained else history
-
-    def outputs(self, change: Tensor, last: Tensor) -> Tensor:
-        """The embedding that a model's change from `last` means."""
-        return last + (change * self.change if self.trained else change)
-
-    def forward(self, history: Tensor) -> Tensor:  # [B, T, D] -> [B, D]
-        """The deterministic prediction, raw units."""
-        return self.outputs(self.core(self.inputs(history))[:, -1], history[:, -1])
-
-
 def facts(config: dict[str, Any], dataset: Windows) -> dict[str, Any]:
     """What the network's shape depends on, and how much there is to learn from."""
     return {
@@ -202,6 +172,8 @@ def facts(config: dict[str, Any], dataset: Windows) -> dict[str, Any]:
 
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> NextEmbedding:
     """The network for embeddings of `facts["width"]` dimensions."""
+    from framecast.tasks._networks import NextEmbedding
+
     width, history, gap = facts["width"], config["history"], config["gap"]
     return NextEmbedding(core(width=width, history=history, gap=gap), width, history, gap, config["dense"])
 
@@ -213,17 +185,19 @@ def fit(module: NextEmbedding, dataset: Windows) -> None:
     A model with a `fit` of its own gets up to 512 histories [n, T, D] as it will see them and all changes [m, D] in
     target units.
     """
+    import torch
+
     counts = np.diff(dataset.offsets)
     long = np.repeat(counts >= dataset.length, counts)
-    rows = dataset.table[torch.from_numpy(long)].double()
+    rows = torch.from_numpy(dataset.table[long]).double()
     module.mean.copy_(rows.mean(dim=0))
     deviation = rows.std(dim=0, correction=0)
     module.deviation.copy_(torch.where(deviation > 1e-6 * deviation.max(), deviation, torch.ones_like(deviation)))
     pairs = [
         start + np.arange(max(0, count - module.gap)) for start, count in zip(dataset.offsets, counts, strict=False)
     ]
-    first = torch.from_numpy(np.concatenate(pairs))
-    changes = dataset.table[first + module.gap] - dataset.table[first]
+    first = np.concatenate(pairs)
+    changes = torch.from_numpy(dataset.table[first + module.gap] - dataset.table[first])
     size = changes.double().square().mean().sqrt()
     module.change.copy_(size if size > 0 else torch.ones_like(size))
     if hasattr(module.core, "fit"):
@@ -250,7 +224,7 @@ def loss(
     return {"loss": (predicted - change)[:, positions].square().mean()}
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: NextEmbedding, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """mse: squared error of the deterministic prediction in raw units, one a sample."""
     window = batch["window"]
@@ -260,7 +234,7 @@ def monitor(module: NextEmbedding, batch: dict[str, Any], generator: torch.Gener
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: NextEmbedding, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
@@ -271,6 +245,8 @@ def predict(
     Raises:
         ValueError: samples are asked of a model that draws none.
     """
+    import torch
+
     history, truth = batch["window"][:, : module.history], batch["window"][:, -1]
     mode = inference["mode"]
     if mode == "deterministic":
@@ -289,6 +265,8 @@ def predict(
 
 
 def _noise(sample_ids: list[str], count: int, width: int, seed: int, antithetic: bool) -> Tensor:  # [B, count, width]
+    import torch
+
     drawn = (count + 1) // 2 if antithetic else count
     rows = [torch.randn(drawn, width, generator=torch_generator(seed, "predict", name)) for name in sample_ids]
     noise = torch.stack(rows)
@@ -307,8 +285,8 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Windows) ->
     import pandas as pd
 
     places = _places(predictions.sample_ids, dataset)
-    table = dataset.table.numpy()
-    rows = dataset.starts.numpy()[places] + dataset.length - 1
+    table = dataset.table
+    rows = dataset.starts[places] + dataset.length - 1
     truth = table[rows]
     values: dict[str, np.ndarray] = {}
     gallery = _thinned(len(table), config["gallery"])
@@ -348,7 +326,7 @@ def _thinned(count: int, most: int) -> np.ndarray:
 
 
 def _rank_video(predicted: np.ndarray, rows: np.ndarray, owners: np.ndarray, dataset: Windows) -> np.ndarray:
-    table, result = dataset.table.numpy(), np.empty(len(rows))
+    table, result = dataset.table, np.empty(len(rows))
     for video in np.unique(owners):
         mine = np.flatnonzero(owners == video)
         first, end = dataset.offsets[video], dataset.offsets[video + 1]
@@ -362,6 +340,7 @@ def _rank_video(predicted: np.ndarray, rows: np.ndarray, owners: np.ndarray, dat
 def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray | None:
     """Up to four samples on the two main axes of their own window: the path so far, the truth, the prediction; uint8
     [H, W, 3]."""
+    import torch
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

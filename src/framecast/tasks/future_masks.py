@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
 
 from framecast.config import Closed, Fraction, Positive
 from framecast.mask_pictures import column, overlay, painted, row
 from framecast.mask_submission import write_last
-from framecast.ops.mask_loss import chunked_cross_entropy
-from framecast.ops.masks import confusion_counts, iou_of, recoloured, soft_iou
 from framecast.seeding import drawn
 from framecast.stores import Stores
 from framecast.tasks import _masks
 from framecast.tasks._clips import Clips, clips_of
+from framecast.tasks._tensors import without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import FutureMasks
 
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -138,36 +138,10 @@ def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
 # --- network ---------------------------------------------------------------------------------------------------------
 
 
-class FutureMasks(nn.Module):
-    """A model that is asked again with its own masks until all frames are there.
-
-    The model sees `given` masks and scores the classes of the `step` ones after them.
-    """
-
-    def __init__(self, core: nn.Module, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.core: Any = core
-        self.config = config
-        self.step = config["step"] or config["ahead"]
-        self.passes = -(-config["ahead"] // self.step)
-
-    def roll_out(self, given: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Masks uint8 [B, T', H, W], and the scores of the last one [B, K, H, W], of all classes.
-
-        allowed: bool [B, K], classes that may be predicted.
-        """
-        history, found = given, []
-        for _ in range(self.passes):
-            logits = self.core(history)  # [B, step, K, H, W]
-            free = logits if allowed is None else logits.masked_fill(~allowed[:, None, :, None, None], float("-inf"))
-            found.append(free.argmax(2).byte())
-            history = torch.cat([history, found[-1]], 1)[:, -given.shape[1] :]
-        masks = torch.cat(found, 1)[:, : self.config["ahead"]]
-        return masks, logits[:, (self.config["ahead"] - 1) % self.step]
-
-
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> FutureMasks:
     """The network for masks of the view's size."""
+    from framecast.tasks._networks import FutureMasks
+
     height, width = facts["size"]
     ahead = config["step"] or config["ahead"]
     shape = {"classes": config["classes"], "given": config["given"], "ahead": ahead, "height": height, "width": width}
@@ -179,6 +153,10 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
 
 def loss(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
     """Cross-entropy over all frames, plus `overlap` times the soft IoU loss of the last frame."""
+    import torch
+
+    from framecast.ops.masks import soft_iou
+
     config = module.config
     clip = augmented(torch.cat([batch["given"], batch["ahead"]], 1), config, generator)  # [B, T + T', H, W]
     errors, weights, start, history = [], [], config["given"], clip[:, : config["given"]]
@@ -203,6 +181,10 @@ def loss(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator,
 
 def augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) -> Tensor:
     """Clips [B, T, H, W], half of them mirrored, each in colours of its own."""
+    import torch
+
+    from framecast.ops.masks import recoloured
+
     if config["flip"]:
         mirrored = torch.rand(len(clip), generator=generator, device=clip.device) < 0.5
         clip = torch.where(mirrored[:, None, None, None], clip.flip(-1), clip)
@@ -214,6 +196,8 @@ def augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) 
 
 def _cross_entropy(core: Any, features: Tensor, truth: Tensor, starts: Tensor, weight: Tensor) -> Tensor:
     """Mean over samples and frames, frames weighted; scores of B frames at a time, B samples, are in memory."""
+    from framecast.ops.mask_loss import chunked_cross_entropy
+
     frames, wanted, beside = (whole.flatten(0, 1) for whole in (features, truth, starts))
     return chunked_cross_entropy(frames, wanted, core.logits, len(truth), (beside,), weight.repeat(len(truth)))
 
@@ -228,6 +212,8 @@ def _fed_back(
     progress: float,
 ) -> Tensor:
     """The next pass's masks: the truth, or for some samples the network's own (scheduled sampling)."""
+    import torch
+
     share = module.config["truth_share"] ** progress if module.config["truth_share"] else float(progress == 0)
     with torch.no_grad():
         pairs = zip(features.unbind(1), starts.unbind(1), strict=True)
@@ -237,17 +223,21 @@ def _fed_back(
     return torch.cat([history, fed], 1)[:, -history.shape[1] :]
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """iou of the last frame of the roll-out and its cross-entropy, one a sample; counts of pixels for `summarise`.
 
     IoU is of classes that were seen, as the default inference has it; the cross-entropy is of all.
     """
+    from torch.nn.functional import cross_entropy
+
+    from framecast.ops.masks import confusion_counts, iou_of
+
     _masks.check_truth(batch, "ahead")
     classes = module.config["classes"]
     masks, scores = module.roll_out(batch["given"], seen(batch["given"], classes))
     shared, union = confusion_counts(masks[:, -1], batch["ahead"][:, -1], classes)
-    error = nn.functional.cross_entropy(scores.float(), batch["ahead"][:, -1].long(), reduction="none").mean((1, 2))
+    error = cross_entropy(scores.float(), batch["ahead"][:, -1].long(), reduction="none").mean((1, 2))
     return {"cross_entropy": error, "iou": iou_of(shared, union), "shared": shared, "union": union}
 
 
@@ -259,7 +249,7 @@ def summarise(totals: dict[str, Tensor]) -> dict[str, float]:
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: FutureMasks, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
@@ -270,6 +260,8 @@ def predict(
 
 def seen(masks: Tensor, classes: int) -> Tensor:
     """Classes that occur, background always: masks [B, ...] → bool [B, K]."""
+    import torch
+
     found = torch.zeros(len(masks), classes, dtype=torch.bool, device=masks.device)
     found.scatter_(1, masks.flatten(1).long(), True)
     found[:, 0] = True
@@ -293,7 +285,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
 def _truth(dataset: Clips, sample_ids: Sequence[str]) -> np.ndarray:
     """Last true masks of samples, uint8 [B, H, W]."""
     places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
-    return np.stack([dataset[places[name]]["ahead"][-1].numpy() for name in sample_ids])
+    return np.stack([dataset.future(places[name])[-1] for name in sample_ids])
 
 
 def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:

@@ -10,27 +10,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
 from framecast.metrics import psnr
-from framecast.ops.windows import windows
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.tasks import autoencoder
+from framecast.tasks._tensors import without_gradients
 from framecast.tasks.autoencoder import BEST_PSNR, SCALE, Moments, moving, weighted
 
 if TYPE_CHECKING:
     import pandas as pd
-    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import LatentAutoencoder
 
 NonNegative = Annotated[float, Field(ge=0)]
-SAMPLE = 32
-"""Training frames that are kept beside the weights, for the scale of the latents."""
 STILL = 0.02
 """What a pixel that does not move counts where windows are drawn, so that the whole picture is learned; one that does
 counts 1 more."""
@@ -86,57 +84,21 @@ def facts(config: dict[str, Any], dataset: Moments) -> dict[str, Any]:
     return {"height": height, "width": width, "frames": len(dataset), "videos": len(dataset.video_ids)}
 
 
-class LatentAutoencoder(nn.Module):
-    """A model, and a few training frames by which the scale of its latents is found.
-
-    They are kept with the weights, so that the scale is always that of these very weights: averaged or not, best or
-    last, also where another machine exports them.
-
-    Attributes:
-        sample: uint8 [SAMPLE, H, W, 3], from all over the training split.
-    """
-
-    sample: Tensor
-
-    def __init__(self, core: nn.Module, config: dict[str, Any], height: int, width: int) -> None:
-        super().__init__()
-        self.core: Any = core
-        self.config = config
-        self.register_buffer("sample", torch.zeros(SAMPLE, height, width, 3, dtype=torch.uint8))
-
-    def posterior(self, frames: Tensor) -> DiagonalGaussianDistribution:
-        """Of frames [B, 3, H, W] in [0, 1]."""
-        from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-
-        return DiagonalGaussianDistribution(self.core.moments(2 * frames - 1))
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents → frames [B, 3, H, W], in [0, 1] but for errors."""
-        return (self.core.decode(latents) + 1) / 2
-
-    def rebuilt(self, frames: Tensor) -> Tensor:
-        """Frames [B, 3, H, W] there and back through the means of their posteriors; [B, 3, H, W]."""
-        return self.decode(self.posterior(frames).mode())
-
-    @torch.no_grad()
-    def scaling_factor(self) -> float:
-        """What brings latents to a deviation of 1, as Stable Diffusion's: of all numbers of a batch of frames."""
-        return float(f"{1 / self.posterior(autoencoder.pixels(self.sample)).mode().double().std().item():.6g}")
-
-
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> LatentAutoencoder:
     """The network for the view's size.
 
     Raises:
         ValueError: the view's sides are no multiples of the network's factor.
     """
+    from framecast.tasks._networks import LatentAutoencoder
+
     size = {"height": facts["height"], "width": facts["width"]}
     return LatentAutoencoder(core(**size), config, **size)
 
 
 def fit(module: LatentAutoencoder, dataset: Moments) -> None:
     """Frames from all over the training split are kept."""
-    chosen = np.linspace(0, len(dataset) - 1, SAMPLE).round().astype(int).tolist()
+    chosen = np.linspace(0, len(dataset) - 1, len(module.sample)).round().astype(int).tolist()
     module.sample.copy_(dataset.__getitems__(chosen)["moments"][:, 0])
 
 
@@ -144,6 +106,8 @@ def loss(
     module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, progress: float
 ) -> dict[str, Tensor]:
     """Weighted squared error of the frame rebuilt from a draw of its posterior, and the posterior's divergence."""
+    from framecast.ops.windows import windows
+
     config, moments = module.config, autoencoder.pixels(batch["moments"])  # [B, 4, 3, H, W]
     frames, motion = moments[:, 0], moving(moments)[:, 0]
     if module.training and config["crop"] is not None:
@@ -156,9 +120,11 @@ def loss(
     return {"loss": total, "reconstruction": error, "kl": divergence}
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """psnr: of the rebuilt frame, dB; error: its squared error, moving pixels weighed as in the loss; one a sample."""
+    import torch
+
     moments = autoencoder.pixels(batch["moments"])
     rebuilt = module.rebuilt(moments[:, 0])
     error = weighted(rebuilt, moments[:, 0], moving(moments)[:, 0], module.config["emphasis"])
@@ -167,7 +133,7 @@ def monitor(module: LatentAutoencoder, batch: dict[str, Any], generator: torch.G
     return {"psnr": torch.from_numpy(found), "error": error}
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:

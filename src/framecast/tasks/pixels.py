@@ -17,22 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
-from torch import Tensor, nn
 
-from framecast import diffusers_folders, frame_pictures, sampler
+from framecast import diffusers_folders, frame_pictures
 from framecast.config import Closed, Positive
 from framecast.mask_pictures import column, row
 from framecast.seeding import drawn, torch_generator
 from framecast.stores import Stores
 from framecast.tasks._pairs import Pairs, pairs_of
+from framecast.tasks._tensors import pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import Pixels
 
 Number = Annotated[int, Field(ge=0)]
 LOOKS = 4
@@ -142,19 +143,10 @@ def _progress(dataset: Pairs) -> str:
 # --- network and training --------------------------------------------------------------------------------------------
 
 
-class Pixels(nn.Module):
-    """A model and how its latents are scaled. Holds neither the autoencoder nor the text encoder."""
-
-    def __init__(self, core: nn.Module, config: dict[str, Any], facts: dict[str, Any]) -> None:
-        super().__init__()
-        self.core: Any = core
-        self.config = config
-        self.scale = float(facts["scaling_factor"])
-        self.shape = (int(facts["latent"]), *facts["size"])
-
-
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> Pixels:
     """The network for the caches' latents and texts."""
+    from framecast.tasks._networks import Pixels
+
     height, width = facts["size"]
     shape = {"latent": facts["latent"], "width": facts["width"], "size": (height, width)}
     return Pixels(core(**shape, given=config["input"] is not None, base=facts.get("base")), config, facts)
@@ -173,6 +165,8 @@ def adopt(module: Pixels, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def loss(module: Pixels, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
     """Squared error of the noise (or what the schedule says is predicted) at a random time step of each sample."""
+    import torch
+
     target = batch["target"]
     device, count = target.device, len(target)
     draws = torch.rand(count, generator=generator, device=device)
@@ -196,6 +190,8 @@ def dropped(
     Args:
         draws: [B], even in [0, 1). Below 2 · dropout the text is empty, from dropout to 3 · dropout the source zero.
     """
+    import torch
+
     share = config["dropout"]
     text = torch.where((draws < 2 * share)[:, None, None], empty, text)
     if source is None:
@@ -208,15 +204,19 @@ def _error(
     module: Pixels, latents: Tensor, noise: Tensor, steps: Tensor, text: Tensor, source: Tensor | None
 ) -> Tensor:
     """Squared error of each sample [B]."""
+    from torch.nn.functional import mse_loss
+
     noisy, wanted = module.core.noised(latents, noise, steps)
     found = module.core(noisy, steps, text, source)
-    return F.mse_loss(found.float(), wanted.float(), reduction="none").mean((1, 2, 3))
+    return mse_loss(found.float(), wanted.float(), reduction="none").mean((1, 2, 3))
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: Pixels, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """loss of each sample, all conditions given: mean over `LOOKS` time steps spread over the schedule. Noise and steps
     depend on the sample's id alone, so that evaluations, seeds and arms can be compared."""
+    import torch
+
     draws = [torch_generator(0, "monitor", name) for name in batch["sample_id"]]
     device, target = batch["target"].device, batch["target"]
     losses = []
@@ -232,7 +232,7 @@ def monitor(module: Pixels, batch: dict[str, Any], generator: torch.Generator) -
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: Pixels, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
@@ -242,6 +242,10 @@ def predict(
         ValueError: prompts that the cache does not hold, or a residual without an input frame.
         ConfigError: an unknown sampler.
     """
+    import torch
+
+    from framecast import sampler
+
     if hasattr(module.core, "answer"):
         found = module.core.answer(batch.get("input_frame"), batch["target"].chunk(2, 1)[0])
         return {"frame": found if found.dtype == torch.uint8 else sampler.quantised(_decoded(batch, found))}
@@ -263,6 +267,8 @@ def drawn_latents(
     generators: list[torch.Generator],
 ) -> Tensor:
     """Scaled latents [B, C, h, w]; see `sampler.denoise`."""
+    from framecast import sampler
+
     chosen = sampler.scheduler(module.core.scheduler, inference["scheduler"])
     return sampler.denoise(module.core, chosen, text, empty, source, module.shape, inference, generators)
 
@@ -287,10 +293,12 @@ def _pictured(batch: dict[str, Any], latents: Tensor, decode: str) -> Tensor:
         return frames
     if "input_frame" not in batch:
         raise ValueError("inference.decode is 'residual', and the task's input is null: use plain")
-    return batch["input_frame"].movedim(-1, 1).float() / 255 + frames - _decoded(batch, batch["source"])
+    return pixels(batch["input_frame"]) + frames - _decoded(batch, batch["source"])
 
 
 def _decoded(batch: dict[str, Any], latents: Tensor) -> Tensor:
+    from framecast import sampler
+
     return sampler.decoded(autoencoder(batch["autoencoder"], str(latents.device)), latents)
 
 

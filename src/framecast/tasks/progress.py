@@ -17,9 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
 
 from framecast import hub, tokens
 from framecast.config import Closed, Fraction, Positive, Pretrained
@@ -28,11 +26,15 @@ from framecast.metrics import abs_error
 from framecast.seeding import drawn, rng, torch_generator
 from framecast.stores import Stores, states
 from framecast.stores.frames import Frames
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import Progress
 
 log = logging.getLogger(__name__)
 
@@ -139,9 +141,9 @@ class Texts:
             elsewhere = np.delete(np.arange(len(kinds)), place)
         return int(rng(0, "other text", video_id).choice(elsewhere)) if len(elsewhere) else place
 
-    def rows(self, places: np.ndarray) -> tuple[Tensor, Tensor]:
+    def rows(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """tokens int64 [B, L] and kept bool [B, L] of rows [B]."""
-        return torch.from_numpy(self.table.ids[places]), torch.from_numpy(self.table.kept[places])
+        return self.table.ids[places], self.table.kept[places]
 
 
 class Clips:
@@ -197,18 +199,23 @@ class Clips:
         places = [self.places[index] for index in indices]
         videos = np.array([video for video, _ in places])
         clips = [shown(self.config, end) for _, end in places]
-        items = [(self.ids[video], frame) for video, clip in zip(videos, clips, strict=True) for frame in clip]
         targets = np.stack([self.progress[video][clip] for video, clip in zip(videos, clips, strict=True)])
         own, own_kept = self.texts.rows(self.texts.place[videos])
         other, other_kept = self.texts.rows(self.texts.other[videos])
-        return {
-            "frames": torch.from_numpy(self.frames.read_batch(items)).unflatten(0, (len(places), -1)),
+        return as_tensors({
+            "frames": self.seen(indices),
             "tokens": own, "kept": own_kept, "other_tokens": other, "other_kept": other_kept,
-            "elapsed": torch.tensor([float(end) for _, end in places]),
-            "target": torch.from_numpy(targets).float(),
+            "elapsed": np.array([end for _, end in places], np.float32),
+            "target": targets.astype(np.float32),
             "sample_id": [self.name(place) for place in places],
             "unit": [self.units[video] for video in videos],
-        }  # fmt: skip
+        })  # fmt: skip
+
+    def seen(self, indices: Sequence[int]) -> np.ndarray:
+        """The frames of some clips, uint8 [B, T, H, W, 3]."""
+        clips = [(self.ids[video], shown(self.config, end)) for video, end in (self.places[index] for index in indices)]
+        frames = self.frames.read_batch([(video_id, frame) for video_id, clip in clips for frame in clip])
+        return frames.reshape(len(clips), -1, *frames.shape[1:])
 
     def name(self, place: tuple[int, int]) -> str:
         """`<video id>#<frame number of the moment>`."""
@@ -304,21 +311,10 @@ def _counts(dataset: Clips) -> dict[str, Any]:
 # --- network and training --------------------------------------------------------------------------------------------
 
 
-class Progress(nn.Module):
-    """A model behind the conversion of pixels: frames uint8 [B, T, H, W, 3], tokens and kept [B, L], elapsed [B] →
-    progress [B], 0 to 1."""
-
-    def __init__(self, core: nn.Module, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.core: Any = core
-        self.config = config
-
-    def forward(self, frames: Tensor, tokens: Tensor, kept: Tensor, elapsed: Tensor) -> Tensor:
-        return self.core(_pixels(frames), tokens, kept, elapsed).float().clamp(0, 1)
-
-
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> Progress:
     """The network for the split's tokens and lengths."""
+    from framecast.tasks._networks import Progress
+
     sizes = {"vocabulary": facts["tokens"], "length": config["text_limit"], "longest": facts["longest"]}
     return Progress(core(frames=config["count"], **sizes), config)
 
@@ -327,17 +323,17 @@ def fit(module: Progress, dataset: Clips) -> None:
     """A model with a `fit` of its own gets all training targets [n], their frame numbers [n] and the videos' lengths
     [V]."""
     if hasattr(module.core, "fit"):
+        import torch
+
         elapsed = torch.tensor([end for _, end in dataset.places])
         module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, torch.from_numpy(dataset.counts))
 
 
-def _pixels(frames: Tensor) -> Tensor:  # uint8 [B, T, H, W, 3] -> float [B, T, 3, H, W] in [0, 1]
-    return frames.movedim(-1, 2).float() / 255
-
-
 def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
     """The model's own loss, of the targets at all frames [B, T], or else the squared error at the last."""
-    frames, target = _pixels(batch["frames"]), batch["target"]
+    import torch
+
+    frames, target = pixels(batch["frames"]), batch["target"]
     draws = torch.rand(len(frames), 1, 1, 1, 1, generator=generator, device=frames.device)
     frames = (frames * (1 + module.config["brightness"] * (2 * draws - 1))).clamp(max=1)
     if module.config["shift"]:
@@ -350,6 +346,8 @@ def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, pr
 
 def _moved(frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Clips [B, T, 3, H, W], each moved by its own whole number of pixels, the same for all its frames."""
+    import torch
+
     steps = torch.randint(-most, most + 1, (2, len(frames)), generator=generator, device=frames.device)
     rows, columns = (
         (torch.arange(side, device=frames.device) - step[:, None]).clamp(0, side - 1)  # [B, side]
@@ -360,7 +358,7 @@ def _moved(frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
     return picked.movedim((1, 2), (3, 4))
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """abs_error, percentage points, one a sample."""
     found = module(batch["frames"], batch["tokens"], batch["kept"], batch["elapsed"])
@@ -370,7 +368,7 @@ def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator)
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: Progress, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
@@ -379,6 +377,8 @@ def predict(
     Raises:
         ValueError: texts are to be shuffled, and there is only one.
     """
+    import torch
+
     frames, words, kept = batch["frames"], batch["tokens"], batch["kept"]
     draws = [torch_generator(generator.initial_seed(), "predict", name) for name in batch["sample_id"]]
     if hasattr(module.core, "sample"):
@@ -439,7 +439,7 @@ def gallery(
     rows = []
     for at in drawn("gallery", names, count):
         index = places[names[at]]
-        clip, truth = dataset[index]["frames"].numpy(), dataset.targets[index]
+        clip, truth = dataset.seen([index])[0], dataset.targets[index]
         found = [float(one.arrays["progress"][at]) for one in predictions.values()]
         rows.append([_barred(clip[0], truth, None), *(_barred(clip[-1], truth, share) for share in found)])
     return ["first frame, truth", *predictions], rows

@@ -11,24 +11,24 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from framecast.config import Closed, Positive
 from framecast.mask_pictures import column, overlay, painted, row
-from framecast.ops.masks import confusion_counts, iou_of, resized, soft_iou
-from framecast.ops.windows import windows
 from framecast.seeding import drawn
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
-from framecast.stores.masks import Masks
+from framecast.stores.masks import Masks, resized
 from framecast.tasks import _masks
+from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+    from torch import Tensor, nn
 
     from framecast.stores.predictions import Predictions
+    from framecast.tasks._networks import Segmenter
 
 
 class Config(Closed):
@@ -103,19 +103,19 @@ class LabelledFrames:
         places = [self.places[index] for index in indices]
         items = [(self.video_ids[video], frame) for video, frame in places]
         batch: dict[str, Any] = {
-            "frame": torch.from_numpy(self.frames.read_batch(items)),
+            "frame": self.frames.read_batch(items),
             "sample_id": [_masks.name(video_id, frame) for video_id, frame in items],
             "unit": [self.units[video] for video, _ in places],
         }
         if self.labelled:
-            batch["mask"] = torch.stack([self.mask(*item) for item in items])
-        return batch
+            batch["mask"] = np.stack([self.mask(*item) for item in items])
+        return as_tensors(batch)
 
-    def mask(self, video_id: str, frame: int) -> Tensor:
+    def mask(self, video_id: str, frame: int) -> np.ndarray:
         """The true mask of one frame at the view's size; uint8 [H, W]. Raises ValueError for an unknown class."""
         mask = self.masks.read(video_id, frame, 1)
         _masks.check_classes(mask, self.classes, f"the mask of video {video_id!r}, frame {frame},")
-        return resized(torch.from_numpy(mask), *self.size)[0]
+        return resized(mask, *self.size)[0]
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> LabelledFrames:
@@ -154,30 +154,21 @@ def facts(config: dict[str, Any], dataset: LabelledFrames) -> dict[str, Any]:
 # --- network and training --------------------------------------------------------------------------------------------
 
 
-class Segmenter(nn.Module):
-    """A model behind the conversion of pixels: frames uint8 [B, H, W, 3] in, logits [B, K, H, W] out."""
-
-    def __init__(self, core: nn.Module, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.core, self.config = core, config
-
-    def forward(self, frames: Tensor) -> Tensor:
-        return self.core(_pixels(frames))
-
-
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> Segmenter:
     """The network for frames of the view's size."""
+    from framecast.tasks._networks import Segmenter
+
     height, width = facts["size"]
     return Segmenter(core(channels=3, classes=config["classes"], height=height, width=width), config)
 
 
-def _pixels(frames: Tensor) -> Tensor:  # uint8 [B, H, W, 3] -> float [B, 3, H, W] in [0, 1]
-    return frames.movedim(-1, 1).float() / 255
-
-
 def loss(module: Segmenter, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
     """Cross-entropy of every pixel, plus `overlap` times the soft IoU loss."""
-    config, frames, masks = module.config, _pixels(batch["frame"]), batch["mask"]
+    import torch
+
+    from framecast.ops.masks import soft_iou
+
+    config, frames, masks = module.config, pixels(batch["frame"]), batch["mask"]
     if config["crop"] is not None:
         frames, masks = cropped(frames, masks, config["crop"], generator)
     draws = torch.rand(2, len(frames), generator=generator, device=frames.device)
@@ -187,7 +178,7 @@ def loss(module: Segmenter, batch: dict[str, Any], generator: torch.Generator, p
         masks = torch.where(mirrored[:, None, None], masks.flip(-1), masks)
     gain = 1 + config["brightness"] * (2 * draws[1] - 1)
     logits = module.core((frames * gain[:, None, None, None]).clamp(max=1))
-    parts = {"cross_entropy": nn.functional.cross_entropy(logits.float(), masks.long())}
+    parts = {"cross_entropy": torch.nn.functional.cross_entropy(logits.float(), masks.long())}
     if config["overlap"]:
         parts["overlap"] = soft_iou(logits, masks).mean()
     return {"loss": parts["cross_entropy"] + config["overlap"] * parts.get("overlap", 0.0), **parts}
@@ -198,16 +189,22 @@ def cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch
 
     Frames [B, C, H, W] → [B, C, h, w], masks [B, H, W] → [B, h, w].
     """
+    from framecast.ops.windows import windows
+
     return windows(frames, masks, (masks > 0).float() + 1e-4, size, generator)
 
 
-@torch.no_grad()
+@without_gradients
 def monitor(module: Segmenter, batch: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
     """cross_entropy and iou, one a sample; counts of pixels [B, K] for `summarise`."""
+    from torch.nn.functional import cross_entropy
+
+    from framecast.ops.masks import confusion_counts, iou_of
+
     _masks.check_truth(batch, "mask")
     logits = module(batch["frame"]).float()
     shared, union = confusion_counts(logits.argmax(1), batch["mask"], module.config["classes"])
-    error = nn.functional.cross_entropy(logits, batch["mask"].long(), reduction="none").mean((1, 2))
+    error = cross_entropy(logits, batch["mask"].long(), reduction="none").mean((1, 2))
     return {"cross_entropy": error, "iou": iou_of(shared, union), "shared": shared, "union": union}
 
 
@@ -219,7 +216,7 @@ def summarise(totals: dict[str, Tensor]) -> dict[str, float]:
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
+@without_gradients
 def predict(
     module: Segmenter, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
@@ -238,7 +235,7 @@ def score(
     if not dataset.labelled:
         raise ValueError(_masks.UNSCORED)
     items = [_masks.parsed(name) for name in predictions.sample_ids]
-    truth = np.stack([dataset.mask(*item).numpy() for item in items])
+    truth = np.stack([dataset.mask(*item) for item in items])
     rows = _masks.rows(predictions.sample_ids, predictions.units, predictions.arrays["mask"], truth, config["classes"])
     return rows, {"frames": len(truth), "size": list(dataset.size)}
 
@@ -270,6 +267,6 @@ def gallery(
         video_id, number = _masks.parsed(first.sample_ids[place])
         frame = dataset.frames.read(video_id, [number])[0]
         found = (_masks.last(one.arrays["mask"][place]) for one in predictions.values())
-        masks = [dataset.mask(video_id, number).numpy(), *found]
+        masks = [dataset.mask(video_id, number), *found]
         rows.append([frame, *(overlay(frame, mask, config["classes"]) for mask in masks)])
     return headings, rows
