@@ -779,14 +779,15 @@ def test_edit_names_the_export_that_is_missing(lively_run, tmp_path):
 
 def test_edit_estimates_progress_from_the_video(published, tmp_path, capsys):
     """A constant stands in for the network: what is checked is the way from the video to the prompt."""
-    facts = {"tokens": 5, "longest": 9, "vocabulary": ["moving"], "size": [SIDE, SIDE], "resize": "squash"}
+    facts = {"tokens": 5, "longest": 9, "vocabulary": ["moving"], "templates": [], "size": [SIDE, SIDE],
+             "resize": "squash"}  # fmt: skip
     keys = {"frames": "native", "view": "16", "count": 3}
     spec = {
         **spec_of(steps=0, experiment="progress"), "model": {"name": "constant_progress"},
         "task": {"name": "progress", **progress.Config(**keys).model_dump(mode="json")},
     }  # fmt: skip
     module = runs.build(spec, facts)
-    module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]))
+    module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]), torch.tensor([-1]))
     write_json(tmp_path / runs.RECORD, {"spec": spec, "facts": facts})
     weights.save(weights.snapshot(module), tmp_path / runs.WEIGHTS)
     video = tmp_path / "video"

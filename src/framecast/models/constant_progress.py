@@ -25,7 +25,7 @@ class ConstantProgress(nn.Module):
         self.value = value
         self.register_buffer("answer", torch.tensor(0.5))
 
-    def fit(self, targets: Tensor, elapsed: Tensor, lengths: Tensor) -> None:
+    def fit(self, targets: Tensor, elapsed: Tensor, lengths: Tensor, template: Tensor) -> None:
         """Take the constant from the training targets [n]."""
         self.answer.copy_(torch.quantile(targets, 0.5) if self.value == "median" else targets.mean())
 
@@ -33,6 +33,6 @@ class ConstantProgress(nn.Module):
         return self.answer.expand(len(elapsed))
 
 
-def build(config: Config, frames: int, vocabulary: int, length: int, longest: int) -> nn.Module:
+def build(config: Config, frames: int, vocabulary: int, length: int, longest: int, templates: int) -> nn.Module:
     """See `framecast.models.pac_net.build`; sizes do not matter."""
     return ConstantProgress(config.value)

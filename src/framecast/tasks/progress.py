@@ -4,7 +4,8 @@ A sample is a video cut at a moment (dynamic temporal cropping): in training at 
 of the video, a new one each time it comes up; in other splits at a few fixed ones. The target is the share of the video
 gone by, which needs no labels, or the share of the action, where the source knows it. The moment's frame number is
 given beside the frames, for baselines and ablations: nothing after the moment is known to any model, the video's
-length neither. Left and right matter, so nothing is mirrored.
+length neither. Left and right matter, so nothing is mirrored. The template of the text is given as its number among those
+of the training split, for baselines that look at no word.
 
 Texts are tokenised once, when the data set is made. A text encoder from the hub comes with its own tokenizer; for a
 small one made here, the tokens are the words of the training split, kept in the run's facts (`framecast.tokens`).
@@ -147,7 +148,8 @@ class Texts:
 class Clips:
     """Videos of one split cut at moments.
 
-    Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). counts [V], frames.
+    Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). templates, those of
+    the training split; template [V], the number of each video's, -1 where it is none of them. counts [V], frames.
     progress, of each video: float64 [counts], at each frame. places, (video number, frame number of the moment) of each
     sample; targets, the progress there.
     """
@@ -158,16 +160,21 @@ class Clips:
         frames: Frames,
         videos: pd.DataFrame,
         texts: Texts,
+        templates: Sequence[str],
         action: dict[str, np.ndarray] | None,
         training: bool,
     ) -> None:
         """
         Args:
+            templates: Those of the training split, each once.
             action: Video id → progress of its action at each frame of the file; None where the target is `elapsed`.
         """
         self.config, self.frames, self.videos, self.texts = config, frames, videos, texts
         self.ids = videos["video_id"].tolist()
         self.units = videos["unit"].astype(str).tolist()
+        self.templates = list(templates)
+        number = {name: place for place, name in enumerate(self.templates)}
+        self.template = np.array([number.get(name, -1) for name in videos["template"]])
         self.counts = np.array([frames.count(video_id) for video_id in self.ids])
         self.places = [
             (video, moment)
@@ -192,7 +199,7 @@ class Clips:
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frames uint8 [B, T, H, W, 3]; tokens, other_tokens int64 [B, L] with kept, other_kept bool [B, L]; elapsed
-        float32 [B], the moment's frame number; target float32 [B, T], 0 to 1, at each frame, the last of which is
+        float32 [B], the moment's frame number; template int64 [B], see `Clips`; target float32 [B, T], 0 to 1, at each frame, the last of which is
         asked for; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         videos = np.array([video for video, _ in places])
@@ -205,6 +212,7 @@ class Clips:
             "frames": torch.from_numpy(self.frames.read_batch(items)).unflatten(0, (len(places), -1)),
             "tokens": own, "kept": own_kept, "other_tokens": other, "other_kept": other_kept,
             "elapsed": torch.tensor([float(end) for _, end in places]),
+            "template": torch.from_numpy(self.template[videos]),
             "target": torch.from_numpy(targets).float(),
             "sample_id": [self.name(place) for place in places],
             "unit": [self.units[video] for video in videos],
@@ -243,14 +251,12 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
         ValueError: the target is `action`, and the source knows nothing of a video's; no video is long enough for `at`.
         WeightsError: the tokenizer is absent.
     """
-    videos = stores.split(split)
-    for name in ("text", "template"):
-        videos[name] = videos[name].fillna("").astype(str) if name in videos else ""
-    training = videos if split == "train" else stores.split("train")
-    vocabulary = training["text"].fillna("").astype(str).tolist() if "text" in training else []
-    texts = Texts(config, vocabulary, videos)
+    videos = _with_texts(stores.split(split))
+    training = videos if split == "train" else _with_texts(stores.split("train"))
+    texts = Texts(config, training["text"].tolist(), videos)
+    templates = sorted(set(training["template"]) - {""})
     frames = Frames(stores.frames[config["frames"]], config["view"])
-    clips = Clips(config, frames, videos, texts, _action(config, stores, videos), split == "train")
+    clips = Clips(config, frames, videos, texts, templates, _action(config, stores, videos), split == "train")
     if not len(clips):
         raise ValueError(f"split {split}: no video has a frame {min(config['at'])}, the longest has "
                          f"{clips.counts.max()} frames: give the task's `at` smaller numbers")  # fmt: skip
@@ -261,6 +267,12 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
         if number:
             log.warning("split %s: %d of %d videos %s", split, number, len(videos), what)
     return clips
+
+
+def _with_texts(videos: pd.DataFrame) -> pd.DataFrame:
+    """The table with text and template, empty where unknown."""
+    known = {name: videos[name].fillna("").astype(str) if name in videos else "" for name in ("text", "template")}
+    return videos.assign(**known)
 
 
 def _action(config: dict[str, Any], stores: Stores, videos: pd.DataFrame) -> dict[str, np.ndarray] | None:
@@ -289,6 +301,7 @@ def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
     return {
         **_counts(dataset), "size": list(dataset.frames.shape[:2]), "resize": dataset.frames.resize,
         "longest": int(dataset.counts.max()), "tokens": dataset.texts.size, "vocabulary": dataset.texts.vocabulary,
+        "templates": dataset.templates,
     }  # fmt: skip
 
 
@@ -298,6 +311,7 @@ def _counts(dataset: Clips) -> dict[str, Any]:
         "clips": len(dataset), "videos": len({video for video, _ in dataset.places}),
         "texts": int(texts[texts != ""].nunique()), "videos_too_short": _short(dataset),
         "videos_without_text": int((texts == "").sum()), "videos_with_cut_text": _long(dataset),
+        "videos_of_other_templates": int((dataset.template < 0).sum()),
     }  # fmt: skip
 
 
@@ -320,15 +334,16 @@ class Progress(nn.Module):
 def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.Module]) -> Progress:
     """The network for the split's tokens and lengths."""
     sizes = {"vocabulary": facts["tokens"], "length": config["text_limit"], "longest": facts["longest"]}
-    return Progress(core(frames=config["count"], **sizes), config)
+    return Progress(core(frames=config["count"], templates=len(facts["templates"]), **sizes), config)
 
 
 def fit(module: Progress, dataset: Clips) -> None:
-    """A model with a `fit` of its own gets all training targets [n], their frame numbers [n] and the videos' lengths
-    [V]."""
+    """A model with a `fit` of its own gets all training targets [n], their frame numbers [n], the videos' lengths [V],
+    and the numbers of the samples' templates [n]."""
     if hasattr(module.core, "fit"):
-        elapsed = torch.tensor([end for _, end in dataset.places])
-        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, torch.from_numpy(dataset.counts))
+        videos, elapsed = torch.tensor(dataset.places).T
+        template = torch.from_numpy(dataset.template)[videos]
+        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, torch.from_numpy(dataset.counts), template)
 
 
 def _pixels(frames: Tensor) -> Tensor:  # uint8 [B, T, H, W, 3] -> float [B, T, 3, H, W] in [0, 1]
@@ -374,11 +389,14 @@ def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator)
 def predict(
     module: Progress, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
-    """progress [B], 0 to 1. What is drawn for a sample depends on the run's seed and the sample's id alone.
+    """progress [B], 0 to 1. What is drawn for a sample depends on the run's seed and the sample's id alone. A model with
+    a `from_frame_number` of its own is told the frame number and the template alone.
 
     Raises:
         ValueError: texts are to be shuffled, and there is only one.
     """
+    if hasattr(module.core, "from_frame_number"):
+        return {"progress": module.core.from_frame_number(batch["elapsed"], batch["template"])}
     frames, words, kept = batch["frames"], batch["tokens"], batch["kept"]
     draws = [torch_generator(generator.initial_seed(), "predict", name) for name in batch["sample_id"]]
     if hasattr(module.core, "sample"):
