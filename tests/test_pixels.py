@@ -13,7 +13,18 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from framecast import cli, diffusers_folders, hub, metrics, pipeline_export, prediction, runs, sampler, training, weights
+from framecast import (
+    cli,
+    diffusers_folders,
+    hub,
+    metrics,
+    pipeline_export,
+    prediction,
+    runs,
+    sampler,
+    training,
+    weights,
+)
 from framecast.apply import edit
 from framecast.config import Budget, Closed, Pretrained, Settings
 from framecast.encoders import clip_text, vae
@@ -845,7 +856,7 @@ def test_edit_estimates_progress_from_the_video(published, tmp_path, capsys):
         "task": {"name": "progress", **progress.Config(**keys).model_dump(mode="json")},
     }  # fmt: skip
     module = runs.build(spec, facts)
-    module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]), torch.tensor([-1]))
+    module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]))
     write_json(tmp_path / runs.RECORD, {"spec": spec, "facts": facts})
     weights.save(weights.snapshot(module), tmp_path / runs.WEIGHTS)
     video = tmp_path / "video"

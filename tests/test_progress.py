@@ -112,6 +112,14 @@ def test_evaluated_moments_are_the_middles_of_the_span():
     assert progress.moments({**config, "span": (0.0, 1.0), "moments": 1000}, "v", 10, training=False) == list(range(10))
 
 
+def test_possible_moments_are_those_of_the_span():
+    assert progress.possible(TASK, 20) == list(range(2, 19))
+    assert progress.possible({**TASK, "span": (0.0, 1.0)}, 3) == [0, 1, 2]
+    assert progress.possible({**TASK, "at": [7, 3, 9]}, 8) == [3, 7]
+    many = progress.moments({**TASK, "crops": 4000}, "v", 47, training=True)
+    assert sorted(set(many)) == progress.possible(TASK, 47)
+
+
 def test_training_moments_are_drawn_in_equal_parts_of_the_span_by_the_video():
     config = {**TASK, "crops": 40}
     drawn = progress.moments(config, "a", 1000, training=True)
@@ -455,7 +463,10 @@ def test_baselines_by_hand():
 
     def answers(module, **keys):
         net = module.build(module.Config(**keys), **shape)
-        net.fit(targets, elapsed, lengths, torch.tensor([0, 0, 1]))
+        if module is elapsed_frames:
+            net.fit_every_frame(targets, elapsed, lengths, torch.tensor([0, 0, 1]))
+        else:
+            net.fit(targets, elapsed, lengths)
         return net(nothing, nothing, nothing, asked).tolist()
 
     assert answers(constant_progress) == pytest.approx([0.4] * 4)
@@ -470,7 +481,7 @@ def test_mean_at_the_frame_number_by_template_by_hand():
     net = elapsed_frames.build(elapsed_frames.Config(rule="average", by="template"), frames=2, vocabulary=3, length=5,
                                longest=12, templates=3)  # fmt: skip
     targets, elapsed, template = [0.2, 0.4, 0.9, 0.5], [2, 2, 6, 6], [0, 0, 0, 1]
-    net.fit(torch.tensor(targets), torch.tensor(elapsed), torch.tensor([8, 12]), torch.tensor(template))
+    net.fit_every_frame(torch.tensor(targets), torch.tensor(elapsed), torch.tensor([8, 12]), torch.tensor(template))
 
     def answers(number):
         return net.from_frame_number(torch.tensor([0.0, 2.0, 4.0, 50.0]), torch.full((4,), number)).tolist()
@@ -489,18 +500,22 @@ def test_rule_by_template_of_a_split(stores, tmp_path):
     """Each test video gets its own template's mean of the training videos; a template of none of them, that of all."""
     table = pd.read_parquet(stores.samples)
     strange = table["video_id"] == "test/video 13"
-    table.assign(template=table["template"].mask(strange, "Turning [something]")).to_parquet(tmp_path / "changed.parquet")
+    table.assign(template=table["template"].mask(strange, "Turning [something]")).to_parquet(
+        tmp_path / "changed.parquet"
+    )
     stores = Stores(tmp_path / "changed.parquet", stores.frames, labels=stores.labels)
     keys = elapsed_frames.Config(rule="average", by="template")
     dataset, train = (progress.dataset(TASK, stores, split) for split in ("test", "train"))
     assert dataset.templates == sorted(TEMPLATES) and progress.facts(TASK, dataset)["videos_of_other_templates"] == 1
     net = network(train, elapsed_frames, keys)
     found = progress.predict(net, everything(dataset), generator(), {"input": "video"})["progress"]
+    videos = zip(train.videos["template"], train.counts.tolist(), strict=True)
+    known = [(template, frame, frame / count) for template, count in videos
+             for frame in range(round(0.1 * count), round(0.9 * count) + 1)]  # fmt: skip
+    known = pd.DataFrame(known, columns=["template", "frame", "target"])
     for place, (video, frame) in enumerate(dataset.places):
-        own = train.videos["template"] == dataset.videos["template"][video]
-        kept = [number for number, (seen, _) in enumerate(train.places) if own[seen] or not own.any()]
-        at = np.array([train.places[number][1] for number in kept])
-        means = pd.Series(train.targets[kept]).groupby(at).mean()
+        own = known["template"] == dataset.videos["template"][video]
+        means = (known[own] if own.any() else known).groupby("frame")["target"].mean()
         expected = np.interp(frame, means.index, means)
         assert found[place].item() == pytest.approx(expected, abs=1e-6)
 

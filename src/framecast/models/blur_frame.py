@@ -1,12 +1,11 @@
 """The input frame, blurred: trivial baseline of the task `pixels`, stronger than copying in PSNR where things move.
 
-Where nothing is known of where things go, the mean of the possible pictures has the highest expected PSNR, and that is a
-blurred one. A network whose picture is blurred gains the same without having predicted anything.
+Where nothing is known of where things go, the mean of the possible pictures is nearest to the true one in squared error,
+and that is a blurred picture. A network that blurs gains as much without having predicted anything.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -41,8 +40,8 @@ class BlurFrame(nn.Module):
         self.register_buffer("sigma", torch.tensor(candidates[0]))
 
     def fit_frames(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> str:
-        """Take the candidate with the highest mean PSNR, the first of equals, on input and target frames of the training
-        split, uint8 [B, H, W, 3] each. Returns a line for the log: what was taken, and the PSNR of each."""
+        """Take the candidate with the highest mean PSNR, the first of equals, on input and target frames of the
+        training split, uint8 [B, H, W, 3] each. Returns a line for the log: what was taken, and the PSNR of each."""
         errors = [
             torch.stack([_error(blurred(frames, sigma), targets) for sigma in self.candidates], 1)
             for frames, targets in pairs

@@ -25,7 +25,7 @@ class ConstantProgress(nn.Module):
         self.value = value
         self.register_buffer("answer", torch.tensor(0.5))
 
-    def fit(self, targets: Tensor, elapsed: Tensor, lengths: Tensor, template: Tensor) -> None:
+    def fit(self, targets: Tensor, elapsed: Tensor, lengths: Tensor) -> None:
         """Take the constant from the training targets [n]."""
         self.answer.copy_(torch.quantile(targets, 0.5) if self.value == "median" else targets.mean())
 

@@ -19,8 +19,8 @@ class Config(Closed):
     """How progress follows from the frame number."""
 
     rule: Literal["mean_length", "average"] = "mean_length"
-    """`mean_length`: the frame number over the mean length of training videos, at most 1. `average`: the mean training
-    target at that frame number, interpolated where training has none."""
+    """`mean_length`: the frame number over the mean length of training videos, at most 1. `average`: the mean target at
+    that frame number of all training videos that have it within the task's `span`, interpolated where none has."""
     by: Literal["template"] | None = None
     """`template`: the `average` of the training videos that have the sample's template, which its text tells as well;
     for a template that training lacks, that of all training videos. Null: of all training videos, whatever the
@@ -37,16 +37,16 @@ class Config(Closed):
 class ElapsedFrames(nn.Module):
     table: Tensor
 
-    """Attributes: table [1 + templates, frames], progress at each frame number: of all videos, then of each template."""
+    """Attributes: table [1 + templates, frames], progress at each frame number: of all videos, then by template."""
 
     def __init__(self, rule: str, templates: int, longest: int) -> None:
         super().__init__()
         self.rule = rule
         self.register_buffer("table", torch.linspace(0, 1, longest).repeat(1 + templates, 1))
 
-    def fit(self, targets: Tensor, elapsed: Tensor, lengths: Tensor, template: Tensor) -> None:
-        """Progress at every frame number from training targets [n] at frames `elapsed` [n] of videos with `template`
-        [n], and the lengths of all videos."""
+    def fit_every_frame(self, targets: Tensor, elapsed: Tensor, lengths: Tensor, template: Tensor) -> None:
+        """Progress at every frame number, from the training videos' targets [n] at their frames `elapsed` [n], the
+        numbers of their templates [n], and the lengths of all of them."""
         numbers = torch.arange(self.table.shape[1])
         if self.rule == "mean_length":
             self.table.copy_((numbers / lengths.double().mean()).clamp(max=1))

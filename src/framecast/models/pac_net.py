@@ -266,7 +266,7 @@ class PacNet(nn.Module):
         return self.head[-1]  # type: ignore[return-value]
 
     @torch.no_grad()
-    def fit(self, targets: Tensor, elapsed: Tensor, lengths: Tensor, template: Tensor) -> None:
+    def fit(self, targets: Tensor, elapsed: Tensor, lengths: Tensor) -> None:
         """Start at the mean of the training targets [n], or at the shares of the bins."""
         if self.config.head == "regression":
             self.answer.bias.fill_(targets.mean())

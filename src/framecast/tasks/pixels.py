@@ -163,8 +163,8 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
 
 
 def fit(module: Pixels, dataset: Pairs) -> None:
-    """A model that starts from a base loads it; one with `fit_frames` gets the input and target frames of all pairs, and
-    what it says of them is logged.
+    """A model that starts from a base loads it; one with `fit_frames` gets the input and target frames of all pairs,
+    and what it says of them is logged.
 
     Raises:
         ValueError: it is to learn from input frames, and the task has none.

@@ -4,8 +4,8 @@ A sample is a video cut at a moment (dynamic temporal cropping): in training at 
 of the video, a new one each time it comes up; in other splits at a few fixed ones. The target is the share of the video
 gone by, which needs no labels, or the share of the action, where the source knows it. The moment's frame number is
 given beside the frames, for baselines and ablations: nothing after the moment is known to any model, the video's
-length neither. Left and right matter, so nothing is mirrored. The template of the text is given as its number among those
-of the training split, for baselines that look at no word.
+length neither. Left and right matter, so nothing is mirrored. The template of the text is given as its number among
+those of the training split, for baselines that look at no word.
 
 Texts are tokenised once, when the data set is made. A text encoder from the hub comes with its own tokenizer; for a
 small one made here, the tokens are the words of the training split, kept in the run's facts (`framecast.tokens`).
@@ -199,8 +199,8 @@ class Clips:
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frames uint8 [B, T, H, W, 3]; tokens, other_tokens int64 [B, L] with kept, other_kept bool [B, L]; elapsed
-        float32 [B], the moment's frame number; template int64 [B], see `Clips`; target float32 [B, T], 0 to 1, at each frame, the last of which is
-        asked for; sample_id, unit: lists of B."""
+        float32 [B], the moment's frame number; template int64 [B], see `Clips`; target float32 [B, T], 0 to 1, at each
+        frame, the last of which is asked for; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         videos = np.array([video for video, _ in places])
         clips = [shown(self.config, end) for _, end in places]
@@ -227,13 +227,21 @@ def moments(config: dict[str, Any], video_id: str, count: int, training: bool) -
     """Frame numbers at which a video of `count` frames is cut: those of `at` that it has; or one in each part of
     `span`, in training drawn by the video's id, otherwise in the middle and none twice."""
     if config["at"] is not None:
-        return sorted(number for number in config["at"] if number < count)
+        return possible(config, count)
     parts = config["crops"] if training else config["moments"]
     within = rng(0, "moments", video_id).random(parts) if training else np.full(parts, 0.5)
     low, high = config["span"]
     shares = low + (high - low) * (np.arange(parts) + within) / parts
     numbers = np.minimum((shares * count).round().astype(int), count - 1).tolist()
     return numbers if training else sorted(set(numbers))
+
+
+def possible(config: dict[str, Any], count: int) -> list[int]:
+    """Frame numbers at which `moments` may cut a video of `count` frames in training."""
+    if config["at"] is not None:
+        return sorted(number for number in config["at"] if number < count)
+    low, high = (min(round(share * count), count - 1) for share in config["span"])
+    return list(range(low, high + 1))
 
 
 def shown(config: dict[str, Any], end: int) -> list[int]:
@@ -338,12 +346,18 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
 
 
 def fit(module: Progress, dataset: Clips) -> None:
-    """A model with a `fit` of its own gets all training targets [n], their frame numbers [n], the videos' lengths [V],
-    and the numbers of the samples' templates [n]."""
+    """A model with a `fit` of its own gets all training targets [n], their frame numbers [n] and the videos' lengths
+    [V]. One with `fit_every_frame` gets the same of all frames at which videos may be cut, not only of those drawn, and
+    the numbers of their templates [n]."""
+    lengths = torch.from_numpy(dataset.counts)
     if hasattr(module.core, "fit"):
-        videos, elapsed = torch.tensor(dataset.places).T
-        template = torch.from_numpy(dataset.template)[videos]
-        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, torch.from_numpy(dataset.counts), template)
+        elapsed = torch.tensor([end for _, end in dataset.places])
+        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, lengths)
+    if hasattr(module.core, "fit_every_frame"):
+        ends = [torch.tensor(possible(module.config, count), dtype=torch.long) for count in dataset.counts.tolist()]
+        targets = [torch.from_numpy(known)[own] for known, own in zip(dataset.progress, ends, strict=True)]
+        template = torch.from_numpy(dataset.template).repeat_interleave(torch.tensor([len(own) for own in ends]))
+        module.core.fit_every_frame(torch.cat(targets).float(), torch.cat(ends), lengths, template)
 
 
 def _pixels(frames: Tensor) -> Tensor:  # uint8 [B, T, H, W, 3] -> float [B, T, 3, H, W] in [0, 1]
@@ -389,8 +403,8 @@ def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator)
 def predict(
     module: Progress, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
-    """progress [B], 0 to 1. What is drawn for a sample depends on the run's seed and the sample's id alone. A model with
-    a `from_frame_number` of its own is told the frame number and the template alone.
+    """progress [B], 0 to 1. What is drawn for a sample depends on the run's seed and the sample's id alone. A model
+    with a `from_frame_number` of its own is told the frame number and the template alone.
 
     Raises:
         ValueError: texts are to be shuffled, and there is only one.
