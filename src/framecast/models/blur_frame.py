@@ -1,7 +1,7 @@
 """The input frame, blurred: trivial baseline of the task `pixels`, stronger than copying in PSNR where things move.
 
-Where nothing is known of where things go, the mean of the possible pictures is nearest to the true one in squared error,
-and that is a blurred picture. A network that blurs gains as much without having predicted anything.
+Where nothing is known of where things go, the mean of the possible pictures is nearest to the true one in squared
+error, and that is a blurred picture. A network that blurs gains as much without having predicted anything.
 """
 
 from __future__ import annotations
