@@ -43,8 +43,8 @@ SHAPES: dict[tuple[str, ...], tuple[dict[str, Any], Callable[[Any], Tensor], Cal
     ("height", "width"): (
         {"height": 32, "width": 32}, lambda network: network(2 * FRAMES - 1), lambda network: (2, 3, 32, 32),
     ),
-    ("frames", "length", "longest", "vocabulary"): (
-        {"frames": 3, "length": 7, "longest": 9, "vocabulary": 11}, lambda network: network(*CLIPS),
+    ("frames", "length", "longest", "templates", "vocabulary"): (
+        {"frames": 3, "length": 7, "longest": 9, "vocabulary": 11, "templates": 2}, lambda network: network(*CLIPS),
         lambda network: (2,),
     ),
     ("length", "size", "vocabulary"): (

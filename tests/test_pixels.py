@@ -18,6 +18,7 @@ from framecast import (
     cli,
     diffusers_folders,
     hub,
+    metrics,
     pipeline_export,
     prediction,
     runs,
@@ -30,7 +31,7 @@ from framecast.apply import edit
 from framecast.config import Budget, Closed, Pretrained, Settings
 from framecast.encoders import clip_text, vae
 from framecast.files import read_json, write_json
-from framecast.models import autoencoder_round_trip, copy_last_frame, instruct_pix2pix
+from framecast.models import autoencoder_round_trip, blur_frame, copy_last_frame, instruct_pix2pix
 from framecast.seeding import torch_generator
 from framecast.stores import Stores, predictions, prompts
 from framecast.stores.embeddings import EmbeddingWriter
@@ -667,6 +668,64 @@ def test_copying_the_frame_is_predicted_and_scored_without_diffusers(stores, tmp
     startup.check_scores(scores, run / "found.h5", stores, {"scipy", "skimage"})
 
 
+def test_blur_by_hand():
+    """One bright pixel: with standard deviation 0.5 the weights are e^-8, e^-2, 1, e^-2, e^-8 over their sum."""
+    frame = torch.zeros(1, 7, 9, 3, dtype=torch.uint8)
+    frame[0, 3, 4] = torch.tensor([200, 100, 0])
+    kernel = np.exp([-8, -2, 0, -2, -8]) / np.exp([-8, -2, 0, -2, -8]).sum()
+    found = blur_frame.blurred(frame, 0.5)
+    assert found.dtype == torch.uint8 and found[0, 3, 4].tolist() == [124, 62, 0]
+    assert np.array_equal(found[0, 1:6, 2:7, 0], np.outer(kernel, 200 * kernel).round())
+    assert torch.equal(blur_frame.blurred(frame, 0.0), frame)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.7, 1.4, 8.0])
+def test_blur_is_scipys(sigma):
+    from scipy.ndimage import gaussian_filter
+
+    frames = torch.randint(256, (2, 9, 12, 3), generator=generator(), dtype=torch.uint8)
+    expected = gaussian_filter(frames.double().numpy(), (0, sigma, sigma, 0), mode="nearest", truncate=blur_frame.REACH)
+    assert np.abs(blur_frame.blurred(frames, sigma).numpy() - expected).max() <= 0.5 + 1e-3
+
+
+def test_blur_learns_its_width():
+    """The width that made the targets is found, in the mean over all batches; of equals the first is taken."""
+    net = blur_frame.build(blur_frame.Config(candidates=[0.0, 1.0, 1.4]))
+    sharp, flat = torch.randint(256, (2, 3, 9, 12, 3), generator=generator(), dtype=torch.uint8)
+    flat[:] = 90
+
+    def learnt(*pairs):
+        said = net.fit_frames(pairs)
+        return round(float(net.sigma), 6), said
+
+    assert learnt((sharp, blur_frame.blurred(sharp, 1.4)))[0] == 1.4
+    sigma, said = learnt((sharp[:1], sharp[:1]), (sharp[1:], blur_frame.blurred(sharp[1:], 1.0)))
+    assert sigma == 1.0 and said.startswith("blur_frame: sigma 1 px") and "0: " in said
+    assert learnt((flat, flat)) == (0.0, "blur_frame: sigma 0 px; mean PSNR of training pairs, dB: 0: 100.000, "
+                                         "1: 100.000, 1.4: 100.000")  # fmt: skip
+    assert blur_frame.build(blur_frame.Config(sigma=0.7)).candidates == [0.7]
+
+
+def test_blur_frame_learns_on_training_pairs_and_blurs_others(stores, tmp_path, capsys):
+    found = baseline(stores, tmp_path / "blur", blur_frame)
+    sigma = float(weights.load(tmp_path / "blur" / runs.WEIGHTS)["core.sigma"])
+    assert f"sigma {sigma:g} px" in capsys.readouterr().out
+    dataset = pixels.dataset(TASK, stores, "train")
+    given, wanted = (torch.from_numpy(frames) for frames in dataset.pictures(dataset.places))
+    decibels = {one: metrics.psnr(blur_frame.blurred(given, one), wanted, data_range=255).mean()
+                for one in blur_frame.Config().candidates}  # fmt: skip
+    assert sigma == pytest.approx(max(decibels, key=decibels.get))
+    batch = everything(pixels.dataset(TASK, stores, "test"))
+    assert np.array_equal(found.arrays["frame"], blur_frame.blurred(batch["input_frame"], sigma))
+    net = blur_frame.build(blur_frame.Config())
+    with pytest.raises(ValueError, match="no frame to blur"):
+        net.answer(None, torch.zeros(1))
+    images = pixels.dataset(TEXT_TO_IMAGE, stores, "train")
+    module = pixels.Pixels(net, TEXT_TO_IMAGE, {"scaling_factor": 1, "latent": LATENT, "size": [8, 8]})
+    with pytest.raises(ValueError, match="learns from input frames"):
+        pixels.fit(module, images)
+
+
 def test_scores_and_facts(stores, tmp_path):
     from skimage.metrics import peak_signal_noise_ratio
 
@@ -800,7 +859,8 @@ def test_edit_names_the_export_that_is_missing(lively_run, tmp_path):
 
 def test_edit_estimates_progress_from_the_video(published, tmp_path, capsys):
     """A constant stands in for the network: what is checked is the way from the video to the prompt."""
-    facts = {"tokens": 5, "longest": 9, "vocabulary": ["moving"], "size": [SIDE, SIDE], "resize": "squash"}
+    facts = {"tokens": 5, "longest": 9, "vocabulary": ["moving"], "templates": [], "size": [SIDE, SIDE],
+             "resize": "squash"}  # fmt: skip
     keys = {"frames": "native", "view": "16", "count": 3}
     spec = {
         **spec_of(steps=0, experiment="progress"), "model": {"name": "constant_progress"},

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from framecast.probing import Ridge, probe, r2, targets
+from framecast.probing import QUANTITIES, Ridge, Track, probe, r2, targets
 from framecast.stores.embeddings import EmbeddingWriter
 
 WIDTH, FRAMES = 12, 30
@@ -55,8 +55,26 @@ def test_finds_what_is_linear(tmp_path):
     for target in ("actor", "alone"):
         assert min(found[target]["position"]["r2"]) > 0.999
         assert min(found[target]["velocity_from_two"]["r2"]) > 0.99
+        assert min(found[target]["velocity_from_lags_1_to_16"]["r2"]) > 0.99
     assert max(found["actor"]["velocity_from_one_control"]["r2"]) < 0.5
     assert found["actor"]["position"]["error"][0] < 2 < found["actor"]["position"]["error_of_the_mean"][0]
+
+
+def test_lags_tell_more_than_two_noisy_neighbours(tmp_path):
+    """Noise of about a step's size hides a step between neighbours, and hardly one over 16 frames."""
+    noise = np.random.default_rng(1)
+    found = world(tmp_path, lambda path: mixed(path) + noise.normal(scale=2, size=(len(path), WIDTH)))["test"]["actor"]
+    two, lags = (min(found[f"velocity_from_{kind}"]["r2"]) for kind in ("two", "lags_1_to_16"))
+    assert two < 0.7 < 0.9 < lags, (two, lags)
+    assert found["velocity_from_lags_1_to_16"]["frames"] == found["velocity_from_two"]["frames"]
+
+
+def test_inputs_of_lags_by_hand():
+    """At frame 3 of 0, 1, 4, 9 …: 9, and the changes over 1 and 2 frames; over 4, 8 and 16 there is frame 0 alone."""
+    squares = np.arange(5.0)[:, None] ** 2
+    inputs, truths = QUANTITIES["velocity_from_lags_1_to_16"](Track(squares, np.repeat(squares, 2, 1)))
+    assert inputs[2].tolist() == [9, 9 - 4, 9 - 1, 9, 9, 9] and truths[2].tolist() == [5, 5]
+    assert inputs.shape == (4, 6) and inputs[3].tolist() == [16, 16 - 9, 16 - 4, 16, 16, 16]
 
 
 def test_finds_nothing_in_noise(tmp_path):
@@ -118,6 +136,7 @@ def test_ridge_agrees_with_least_squares():
     expected = design @ np.linalg.lstsq(design, truths, rcond=None)[0]
     np.testing.assert_allclose(Ridge(inputs, truths, 0.0).predict(inputs), expected, atol=1e-9)
     assert np.abs(Ridge(inputs, truths, 10.0).weights).max() < np.abs(Ridge(inputs, truths, 0.0).weights).max()
+    assert np.array_equal(Ridge(inputs, truths, 10.0).refit(0.5).weights, Ridge(inputs, truths, 0.5).weights)
 
 
 def test_r2_by_hand():

@@ -113,6 +113,14 @@ def test_evaluated_moments_are_the_middles_of_the_span():
     assert progress.moments({**config, "span": (0.0, 1.0), "moments": 1000}, "v", 10, training=False) == list(range(10))
 
 
+def test_possible_moments_are_those_of_the_span():
+    assert progress.possible(TASK, 20) == list(range(2, 19))
+    assert progress.possible({**TASK, "span": (0.0, 1.0)}, 3) == [0, 1, 2]
+    assert progress.possible({**TASK, "at": [7, 3, 9]}, 8) == [3, 7]
+    many = progress.moments({**TASK, "crops": 4000}, "v", 47, training=True)
+    assert sorted(set(many)) == progress.possible(TASK, 47)
+
+
 def test_training_moments_are_drawn_in_equal_parts_of_the_span_by_the_video():
     config = {**TASK, "crops": 40}
     drawn = progress.moments(config, "a", 1000, training=True)
@@ -381,12 +389,13 @@ def test_heads_start_at_the_training_targets(stores):
 def test_losses_by_hand():
     target = torch.tensor([[0.1, 0.5], [0.9, 0.5]])  # the last frame's is asked for
     keys = pac_net.Config(**{**SMALL, "inputs": ["index"], "beta": 0.1})
-    net = pac_net.build(keys, frames=2, vocabulary=3, length=5, longest=9)
+    shape = {"frames": 2, "vocabulary": 3, "length": 5, "longest": 9, "templates": 0}
+    net = pac_net.build(keys, **shape)
     nothing = torch.zeros(2)
     net.answer.bias.data.fill_(0.8)
     found = net.loss(nothing, nothing, nothing, torch.ones(2), target)
     assert found["loss"].item() == pytest.approx(0.3 - 0.05) and found["abs_error"].item() == pytest.approx(30)
-    bins = pac_net.build(keys.model_copy(update={"head": "bins", "bins": 5}), frames=2, vocabulary=3, length=5, longest=9)  # fmt: skip  # noqa: E501
+    bins = pac_net.build(keys.model_copy(update={"head": "bins", "bins": 5}), **shape)
     bins.answer.bias.data = torch.tensor([0.0, 0, 0, 0, 0])
     found = bins.loss(nothing, nothing, nothing, torch.ones(2), torch.tensor([[0.0], [0.3]]))
     assert found["loss"].item() == pytest.approx(np.log(5)) and found["abs_error"].item() == pytest.approx(35)
@@ -450,18 +459,66 @@ def test_motion_is_not_for_encoders_of_the_hub():
 
 def test_baselines_by_hand():
     targets, elapsed, lengths = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([2, 2, 6]), torch.tensor([8, 12])
-    shape, nothing = {"frames": 2, "vocabulary": 3, "length": 5, "longest": 12}, torch.zeros(4)
+    shape, nothing = {"frames": 2, "vocabulary": 3, "length": 5, "longest": 12, "templates": 2}, torch.zeros(4)
     asked = torch.tensor([0.0, 2.0, 4.0, 50.0])
 
     def answers(module, **keys):
         net = module.build(module.Config(**keys), **shape)
-        net.fit(targets, elapsed, lengths)
+        if module is elapsed_frames:
+            net.fit_every_frame(targets, elapsed, lengths, torch.tensor([0, 0, 1]))
+        else:
+            net.fit(targets, elapsed, lengths)
         return net(nothing, nothing, nothing, asked).tolist()
 
     assert answers(constant_progress) == pytest.approx([0.4] * 4)
     assert answers(constant_progress, value="mean") == pytest.approx([0.5] * 4)
     assert answers(elapsed_frames) == pytest.approx([0, 0.2, 0.4, 1])
     assert answers(elapsed_frames, rule="average") == pytest.approx([0.3, 0.3, 0.6, 0.9])
+    assert answers(elapsed_frames, rule="average", by="template") == pytest.approx([0.3, 0.3, 0.6, 0.9])  # none known
+
+
+def test_mean_at_the_frame_number_by_template_by_hand():
+    """Template 0 has two videos at frame 2 and one at 6, template 1 one at 6; 2 has none, and -1 is not in training."""
+    net = elapsed_frames.build(elapsed_frames.Config(rule="average", by="template"), frames=2, vocabulary=3, length=5,
+                               longest=12, templates=3)  # fmt: skip
+    targets, elapsed, template = [0.2, 0.4, 0.9, 0.5], [2, 2, 6, 6], [0, 0, 0, 1]
+    net.fit_every_frame(torch.tensor(targets), torch.tensor(elapsed), torch.tensor([8, 12]), torch.tensor(template))
+
+    def answers(number):
+        return net.from_frame_number(torch.tensor([0.0, 2.0, 4.0, 50.0]), torch.full((4,), number)).tolist()
+
+    assert answers(0) == pytest.approx([0.3, 0.3, 0.6, 0.9])
+    assert answers(1) == pytest.approx([0.5] * 4)
+    assert answers(2) == answers(-1) == pytest.approx([0.3, 0.3, 0.5, 0.7])
+
+
+def test_only_averages_are_by_template():
+    with pytest.raises(ValidationError, match=r"rule is 'mean_length': set rule: average, or by: null"):
+        elapsed_frames.Config(by="template")
+
+
+def test_rule_by_template_of_a_split(stores, tmp_path):
+    """Each test video gets its own template's mean of the training videos; a template of none of them, that of all."""
+    table = pd.read_parquet(stores.samples)
+    strange = table["video_id"] == "test/video 13"
+    table.assign(template=table["template"].mask(strange, "Turning [something]")).to_parquet(
+        tmp_path / "changed.parquet"
+    )
+    stores = Stores(tmp_path / "changed.parquet", stores.frames, labels=stores.labels)
+    keys = elapsed_frames.Config(rule="average", by="template")
+    dataset, train = (progress.dataset(TASK, stores, split) for split in ("test", "train"))
+    assert dataset.templates == sorted(TEMPLATES) and progress.facts(TASK, dataset)["videos_of_other_templates"] == 1
+    net = network(train, elapsed_frames, keys)
+    found = progress.predict(net, everything(dataset), generator(), {"input": "video"})["progress"]
+    videos = zip(train.videos["template"], train.counts.tolist(), strict=True)
+    known = [(template, frame, frame / count) for template, count in videos
+             for frame in range(round(0.1 * count), round(0.9 * count) + 1)]  # fmt: skip
+    known = pd.DataFrame(known, columns=["template", "frame", "target"])
+    for place, (video, frame) in enumerate(dataset.places):
+        own = known["template"] == dataset.videos["template"][video]
+        means = (known[own] if own.any() else known).groupby("frame")["target"].mean()
+        expected = np.interp(frame, means.index, means)
+        assert found[place].item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_random_guesses_depend_on_the_sample_alone(stores):

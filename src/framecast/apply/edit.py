@@ -216,7 +216,8 @@ def estimated(run: Path, clip: Clip, frame: int, text: str, device: str) -> floa
         raise ValueError(f"--video {clip.video_id!r}: {error}") from error
     batch = {
         "frames": torch.from_numpy(frames)[None], "tokens": torch.from_numpy(table.ids),
-        "kept": torch.from_numpy(table.kept), "elapsed": torch.tensor([float(frame)]), "sample_id": [clip.video_id],
+        "kept": torch.from_numpy(table.kept), "elapsed": torch.tensor([float(frame)]), "template": torch.tensor([-1]),
+        "sample_id": [clip.video_id],
     }  # fmt: skip
     with running(one, device) as place:
         batch = {name: value.to(place) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}

@@ -33,6 +33,6 @@ class ConstantProgress(nn.Module):
         return self.answer.expand(len(elapsed))
 
 
-def build(config: Config, frames: int, vocabulary: int, length: int, longest: int) -> nn.Module:
+def build(config: Config, frames: int, vocabulary: int, length: int, longest: int, templates: int) -> nn.Module:
     """See `framecast.models.pac_net.build`; sizes do not matter."""
     return ConstantProgress(config.value)

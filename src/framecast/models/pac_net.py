@@ -312,12 +312,12 @@ class PacNet(nn.Module):
         return F.smooth_l1_loss(output[..., 0], target, beta=self.config.beta, reduction="none")
 
 
-def build(config: Config, frames: int, vocabulary: int, length: int, longest: int) -> nn.Module:
+def build(config: Config, frames: int, vocabulary: int, length: int, longest: int, templates: int) -> nn.Module:
     """The network for clips of `frames` frames.
 
     Args:
         vocabulary: Different tokens. length: most tokens of a text. longest: frames of the longest training video, by
-            which elapsed frames are divided.
+            which elapsed frames are divided. templates: different templates of the training videos; not looked at.
 
     Raises:
         WeightsError: an encoder from the hub is absent, incomplete or of another architecture.

@@ -21,6 +21,6 @@ class RandomProgress(nn.Module):
         return draws
 
 
-def build(config: Config, frames: int, vocabulary: int, length: int, longest: int) -> nn.Module:
+def build(config: Config, frames: int, vocabulary: int, length: int, longest: int, templates: int) -> nn.Module:
     """See `framecast.models.pac_net.build`; sizes do not matter."""
     return RandomProgress()

@@ -6,13 +6,13 @@ scaling factor; the source's are the mode of its posterior, unscaled. Left and r
 
 A model is built with latent, given, width, size and base (see `models/instruct_pix2pix.py`) and called with noisy
 latents, time steps, text and source. A baseline has `answer(input frames, target latents)` instead: frames uint8, or
-latents that are decoded.
+latents that are decoded; and `fit_frames(pairs of training frames)` where it learns from them.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from framecast.tasks._networks import Pixels
 
 Number = Annotated[int, Field(ge=0)]
+READ = 64
+"""Pairs of frames that are in memory at once where a baseline learns from all of them."""
 LOOKS = 4
 """Time steps at which each sample's denoising loss is monitored."""
 FUTURE = (
@@ -153,9 +155,25 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
 
 
 def fit(module: Pixels, dataset: Pairs) -> None:
-    """A model that starts from a base loads it."""
+    """A model that starts from a base loads it; one with `fit_frames` gets the input and target frames of all pairs,
+    and what it says of them is logged.
+
+    Raises:
+        ValueError: it is to learn from input frames, and the task has none.
+    """
     if hasattr(module.core, "fit"):
         module.core.fit()
+    if hasattr(module.core, "fit_frames"):
+        if module.config["input"] is None:
+            raise ValueError("the model learns from input frames, and the task's input is null: set it to a frame")
+        print(module.core.fit_frames(_frames(dataset)), flush=True)
+
+
+def _frames(dataset: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
+    """Input and target frames of all pairs, uint8 [B, H, W, 3] each, some at a time."""
+    for start in range(0, len(dataset), READ):
+        given, wanted = dataset.pictures(dataset.places[start : start + READ])
+        yield torch.from_numpy(given), torch.from_numpy(wanted)
 
 
 def adopt(module: Pixels, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

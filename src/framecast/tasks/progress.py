@@ -4,7 +4,8 @@ A sample is a video cut at a moment (dynamic temporal cropping): in training at 
 of the video, a new one each time it comes up; in other splits at a few fixed ones. The target is the share of the video
 gone by, which needs no labels, or the share of the action, where the source knows it. The moment's frame number is
 given beside the frames, for baselines and ablations: nothing after the moment is known to any model, the video's
-length neither. Left and right matter, so nothing is mirrored.
+length neither. Left and right matter, so nothing is mirrored. The template of the text is given as its number among
+those of the training split, for baselines that look at no word.
 
 Texts are tokenised once, when the data set is made. A text encoder from the hub comes with its own tokenizer; for a
 small one made here, the tokens are the words of the training split, kept in the run's facts (`framecast.tokens`).
@@ -149,7 +150,8 @@ class Texts:
 class Clips:
     """Videos of one split cut at moments.
 
-    Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). counts [V], frames.
+    Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). templates, those of
+    the training split; template [V], the number of each video's, -1 where it is none of them. counts [V], frames.
     progress, of each video: float64 [counts], at each frame. places, (video number, frame number of the moment) of each
     sample; targets, the progress there.
     """
@@ -160,16 +162,21 @@ class Clips:
         frames: Frames,
         videos: pd.DataFrame,
         texts: Texts,
+        templates: Sequence[str],
         action: dict[str, np.ndarray] | None,
         training: bool,
     ) -> None:
         """
         Args:
+            templates: Those of the training split, each once.
             action: Video id → progress of its action at each frame of the file; None where the target is `elapsed`.
         """
         self.config, self.frames, self.videos, self.texts = config, frames, videos, texts
         self.ids = videos["video_id"].tolist()
         self.units = videos["unit"].astype(str).tolist()
+        self.templates = list(templates)
+        number = {name: place for place, name in enumerate(self.templates)}
+        self.template = np.array([number.get(name, -1) for name in videos["template"]])
         self.counts = np.array([frames.count(video_id) for video_id in self.ids])
         self.places = [
             (video, moment)
@@ -194,8 +201,8 @@ class Clips:
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frames uint8 [B, T, H, W, 3]; tokens, other_tokens int64 [B, L] with kept, other_kept bool [B, L]; elapsed
-        float32 [B], the moment's frame number; target float32 [B, T], 0 to 1, at each frame, the last of which is
-        asked for; sample_id, unit: lists of B."""
+        float32 [B], the moment's frame number; template int64 [B], see `Clips`; target float32 [B, T], 0 to 1, at each
+        frame, the last of which is asked for; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         videos = np.array([video for video, _ in places])
         clips = [shown(self.config, end) for _, end in places]
@@ -206,6 +213,7 @@ class Clips:
             "frames": self.seen(indices),
             "tokens": own, "kept": own_kept, "other_tokens": other, "other_kept": other_kept,
             "elapsed": np.array([end for _, end in places], np.float32),
+            "template": self.template[videos],
             "target": targets.astype(np.float32),
             "sample_id": [self.name(place) for place in places],
             "unit": [self.units[video] for video in videos],
@@ -226,13 +234,21 @@ def moments(config: dict[str, Any], video_id: str, count: int, training: bool) -
     """Frame numbers at which a video of `count` frames is cut: those of `at` that it has; or one in each part of
     `span`, in training drawn by the video's id, otherwise in the middle and none twice."""
     if config["at"] is not None:
-        return sorted(number for number in config["at"] if number < count)
+        return possible(config, count)
     parts = config["crops"] if training else config["moments"]
     within = rng(0, "moments", video_id).random(parts) if training else np.full(parts, 0.5)
     low, high = config["span"]
     shares = low + (high - low) * (np.arange(parts) + within) / parts
     numbers = np.minimum((shares * count).round().astype(int), count - 1).tolist()
     return numbers if training else sorted(set(numbers))
+
+
+def possible(config: dict[str, Any], count: int) -> list[int]:
+    """Frame numbers at which `moments` may cut a video of `count` frames in training."""
+    if config["at"] is not None:
+        return sorted(number for number in config["at"] if number < count)
+    low, high = (min(round(share * count), count - 1) for share in config["span"])
+    return list(range(low, high + 1))
 
 
 def shown(config: dict[str, Any], end: int) -> list[int]:
@@ -250,14 +266,12 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
         ValueError: the target is `action`, and the source knows nothing of a video's; no video is long enough for `at`.
         WeightsError: the tokenizer is absent.
     """
-    videos = stores.split(split)
-    for name in ("text", "template"):
-        videos[name] = videos[name].fillna("").astype(str) if name in videos else ""
-    training = videos if split == "train" else stores.split("train")
-    vocabulary = training["text"].fillna("").astype(str).tolist() if "text" in training else []
-    texts = Texts(config, vocabulary, videos)
+    videos = _with_texts(stores.split(split))
+    training = videos if split == "train" else _with_texts(stores.split("train"))
+    texts = Texts(config, training["text"].tolist(), videos)
+    templates = sorted(set(training["template"]) - {""})
     frames = Frames(stores.frames[config["frames"]], config["view"])
-    clips = Clips(config, frames, videos, texts, _action(config, stores, videos), split == "train")
+    clips = Clips(config, frames, videos, texts, templates, _action(config, stores, videos), split == "train")
     if not len(clips):
         raise ValueError(f"split {split}: no video has a frame {min(config['at'])}, the longest has "
                          f"{clips.counts.max()} frames: give the task's `at` smaller numbers")  # fmt: skip
@@ -268,6 +282,12 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
         if number:
             log.warning("split %s: %d of %d videos %s", split, number, len(videos), what)
     return clips
+
+
+def _with_texts(videos: pd.DataFrame) -> pd.DataFrame:
+    """The table with text and template, empty where unknown."""
+    known = {name: videos[name].fillna("").astype(str) if name in videos else "" for name in ("text", "template")}
+    return videos.assign(**known)
 
 
 def _action(config: dict[str, Any], stores: Stores, videos: pd.DataFrame) -> dict[str, np.ndarray] | None:
@@ -296,6 +316,7 @@ def facts(config: dict[str, Any], dataset: Clips) -> dict[str, Any]:
     return {
         **_counts(dataset), "size": list(dataset.frames.shape[:2]), "resize": dataset.frames.resize,
         "longest": int(dataset.counts.max()), "tokens": dataset.texts.size, "vocabulary": dataset.texts.vocabulary,
+        "templates": dataset.templates,
     }  # fmt: skip
 
 
@@ -305,6 +326,7 @@ def _counts(dataset: Clips) -> dict[str, Any]:
         "clips": len(dataset), "videos": len({video for video, _ in dataset.places}),
         "texts": int(texts[texts != ""].nunique()), "videos_too_short": _short(dataset),
         "videos_without_text": int((texts == "").sum()), "videos_with_cut_text": _long(dataset),
+        "videos_of_other_templates": int((dataset.template < 0).sum()),
     }  # fmt: skip
 
 
@@ -316,17 +338,24 @@ def build(config: dict[str, Any], facts: dict[str, Any], core: Callable[..., nn.
     from framecast.tasks._networks import Progress
 
     sizes = {"vocabulary": facts["tokens"], "length": config["text_limit"], "longest": facts["longest"]}
-    return Progress(core(frames=config["count"], **sizes), config)
+    return Progress(core(frames=config["count"], templates=len(facts["templates"]), **sizes), config)
 
 
 def fit(module: Progress, dataset: Clips) -> None:
     """A model with a `fit` of its own gets all training targets [n], their frame numbers [n] and the videos' lengths
-    [V]."""
-    if hasattr(module.core, "fit"):
-        import torch
+    [V]. One with `fit_every_frame` gets the same of all frames at which videos may be cut, not only of those drawn, and
+    the numbers of their templates [n]."""
+    import torch
 
+    lengths = torch.from_numpy(dataset.counts)
+    if hasattr(module.core, "fit"):
         elapsed = torch.tensor([end for _, end in dataset.places])
-        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, torch.from_numpy(dataset.counts))
+        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, lengths)
+    if hasattr(module.core, "fit_every_frame"):
+        ends = [torch.tensor(possible(module.config, count), dtype=torch.long) for count in dataset.counts.tolist()]
+        targets = [torch.from_numpy(known)[own] for known, own in zip(dataset.progress, ends, strict=True)]
+        template = torch.from_numpy(dataset.template).repeat_interleave(torch.tensor([len(own) for own in ends]))
+        module.core.fit_every_frame(torch.cat(targets).float(), torch.cat(ends), lengths, template)
 
 
 def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -372,13 +401,16 @@ def monitor(module: Progress, batch: dict[str, Any], generator: torch.Generator)
 def predict(
     module: Progress, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
-    """progress [B], 0 to 1. What is drawn for a sample depends on the run's seed and the sample's id alone.
+    """progress [B], 0 to 1. What is drawn for a sample depends on the run's seed and the sample's id alone. A model
+    with a `from_frame_number` of its own is told the frame number and the template alone.
 
     Raises:
         ValueError: texts are to be shuffled, and there is only one.
     """
     import torch
 
+    if hasattr(module.core, "from_frame_number"):
+        return {"progress": module.core.from_frame_number(batch["elapsed"], batch["template"])}
     frames, words, kept = batch["frames"], batch["tokens"], batch["kept"]
     draws = [torch_generator(generator.initial_seed(), "predict", name) for name in batch["sample_id"]]
     if hasattr(module.core, "sample"):
