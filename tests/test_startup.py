@@ -46,8 +46,10 @@ LOADS: dict[str, set[str]] = {
 """Workflow script → heavy packages that its import lines may load."""
 
 
-def import_lines(script: Path) -> str:
-    statements = ast.parse(script.read_text()).body
+def import_lines(script: Path, inside: bool = True) -> str:
+    """The import statements of a script, or those alone that stand outside of `with job(…)`."""
+    tree = ast.parse(script.read_text())
+    statements = ast.walk(tree) if inside else tree.body
     return "\n".join(ast.unparse(line) for line in statements if isinstance(line, ast.Import | ast.ImportFrom))
 
 
@@ -59,6 +61,11 @@ def test_every_script_is_in_the_table() -> None:
 def test_scripts_load_what_they_use(script: str) -> None:
     found = startup.heavy(import_lines(SCRIPTS / f"{script}.py"))
     assert found <= LOADS[script], f"{script} loads {sorted(found - LOADS[script])}; import them where they are used"
+
+
+@pytest.mark.parametrize("script", LOADS)
+def test_nothing_heavy_is_loaded_before_the_fork_server_takes_over(script: str) -> None:
+    assert startup.heavy(import_lines(SCRIPTS / f"{script}.py", inside=False)) == set()
 
 
 def test_tasks_are_imported_without_torch() -> None:
