@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from framecast import weights
+from framecast import runs, weights
 from framecast.files import read_json, replacing
 
 LIGHTNING = "model."
@@ -136,7 +136,7 @@ def export_run(folder: Path, out: Path, lightning: bool) -> int:
         OSError: the folder has no weights.
         ValueError: the run's network holds no SimVP.
     """
-    path = folder / "model.safetensors"
+    path = runs.weights_file(folder)
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: has no model.safetensors; give the folder of a run that is done, "
                                 "results/runs/EXPERIMENT/seed_SEED")  # fmt: skip
