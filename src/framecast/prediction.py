@@ -38,7 +38,8 @@ def predict(spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Pa
 
     Args:
         spec: experiment, seed, task, model, data, inference, fingerprint.
-        run: Folder with run.json and the weights, or beside the run whose weights it takes (`runs.weights_file`); batch, threads and precision are those of its budget.
+        run: Folder with run.json and the weights, or beside the run whose weights it takes (`runs.weights_file`);
+            batch, threads and precision are those of its budget.
         out: HDF5 file (`framecast.stores.predictions`).
 
     Raises:

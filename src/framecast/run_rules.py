@@ -1,7 +1,7 @@
 """Which rules predict, score and draw: one job a run for all the splits that its data evaluates.
 
-Outputs of a rule are fixed text, and which splits are evaluated is config; so `workflow/rules/runs.smk` makes these rules
-in a loop, one a data set.
+Outputs of a rule are fixed text, and which splits are evaluated is config: so the rule files make these rules in a
+loop, one a data set.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ run's files that it makes besides."""
 
 @dataclass(frozen=True)
 class RunRule:
-    """A rule for some runs."""
+    """A rule for some runs, or comparisons, and all their splits."""
 
     name: str
-    experiments: str
-    """Regular expression."""
+    names: str
+    """Its experiments, or comparisons, as a regular expression."""
     splits: list[str]
     stage: str = ""
     files: dict[str, str] = field(default_factory=dict)
@@ -72,6 +72,16 @@ def score(plan: dict[str, Any]) -> list[RunRule]:
 def pictures(plan: dict[str, Any]) -> list[RunRule]:
     """Rules that draw the evaluated splits, one a data set that has such runs."""
     return _each_data("pictures", plan, [name for name, one in plan["experiments"].items() if one["pictures"]])
+
+
+def galleries(plan: dict[str, Any]) -> list[RunRule]:
+    """Rules that draw comparisons, one for those on the same splits."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, comparison in plan["comparisons"].items():
+        groups.setdefault(tuple(comparison["splits"]), []).append(name)
+    return [
+        RunRule(f"gallery_{'+'.join(splits)}", any_of(names), list(splits)) for splits, names in sorted(groups.items())
+    ]
 
 
 def _each_data(rule: str, plan: dict[str, Any], experiments: Iterable[str]) -> list[RunRule]:

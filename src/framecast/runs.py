@@ -136,13 +136,15 @@ def start(
     """
     clock = time.monotonic()
     run = open_run(spec, stores, parent, settings)
-    own = "model" in out
+    how: dict[str, Any] = {"device": "cpu"}
+    if "model" not in out:
+        if parent is None:
+            raise ValueError(f"{run.title} takes its parent's weights, and `init` names none; give a path for `model`")
+        how["weights_of"] = f"{parent.parents[1].name}/{parent.parent.name}"
     with sessions.reproducible(run.budget.threads):
-        network = run.network() if own else build(spec, run.facts)
-    how = {} if own or parent is None else {"weights_of": parent.parent.relative_to(parent.parents[2]).as_posix()}
-    seconds = round(time.monotonic() - clock, 3)
+        network = run.network() if "model" in out else build(spec, run.facts)
     course = Course(best=weights.snapshot(network))
-    write(run, course, network, run.identity(None, 1), out, device="cpu", seconds=seconds, **how)
+    write(run, course, network, run.identity(None, 1), out, seconds=round(time.monotonic() - clock, 3), **how)
 
 
 def weights_file(folder: Path) -> Path:

@@ -69,16 +69,15 @@ def train(
     start = time.monotonic()
     rate = float(read_json(tuned)["learning_rate"]) if tuned else None
     run = runs.open_run(spec, stores, parent, settings)
-    with sessions.reproducible(run.budget.threads):
-        with sessions.accelerated(run.budget, run.settings) as accelerator:
-            described = run.identity(rate, accelerator.num_processes)
-            with _state(work, described, run.title, accelerator) as checkpoints:
-                course, network = _optimise(run, rate or run.budget.learning_rate, checkpoints, accelerator)
-                if accelerator.is_main_process:
-                    device = str(accelerator.device)
-                    runs.write(run, course, network, described, out, device=device, seconds=_since(start))
-                    checkpoints.clear()
-                accelerator.wait_for_everyone()
+    with sessions.reproducible(run.budget.threads), sessions.accelerated(run.budget, run.settings) as accelerator:
+        described = run.identity(rate, accelerator.num_processes)
+        with _state(work, described, run.title, accelerator) as checkpoints:
+            course, network = _optimise(run, rate or run.budget.learning_rate, checkpoints, accelerator)
+            if accelerator.is_main_process:
+                device = str(accelerator.device)
+                runs.write(run, course, network, described, out, device=device, seconds=_since(start))
+                checkpoints.clear()
+            accelerator.wait_for_everyone()
 
 
 def tune(

@@ -423,15 +423,19 @@ class Flow:
         return canonical({"task": first["spec"]["task"], "members": members, "fingerprint": first["code"]["gallery"]})
 
     def gallery_inputs(self, w: Any) -> dict[str, list[str]]:
-        """Predictions of a comparison's experiments (first seeds), and what its baseline's task reads."""
+        """Predictions of a comparison's experiments (first seeds), each split, and what the baseline's task reads."""
         comparison = self._look("comparisons", w.comparison)
         names = [comparison["baseline"], *comparison["treatments"]]
         seeds = {name: self.plan["experiments"][name]["seeds"][0] for name in names}
-        baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]], split=w.split)
-        file = f"predictions/{w.split}.h5"
-        predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
-        read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline), "sources": self.sources(baseline, "gallery"),
-                "prompts": self.prompts(baseline), "networks": self.networks(baseline)}  # fmt: skip
+        baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]])
+        predictions = [
+            str(self._run(name) / f"seed_{seed}" / "predictions" / f"{split}.h5")
+            for split in comparison["splits"]
+            for name, seed in seeds.items()
+        ]
+        read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline),
+                "sources": self.sources(baseline, "gallery"), "prompts": self.prompts(baseline),
+                "networks": self.networks(baseline)}  # fmt: skip
         return {"predictions": predictions, "stores": self.stores(baseline), **read}
 
     def comparisons(self) -> list[str]:

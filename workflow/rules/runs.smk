@@ -29,10 +29,10 @@ rule train:
         model=f"{RUN}/model.safetensors",
         run=f"{RUN}/run.json",
         curve=f"{RUN}/curve.csv",
-    wildcard_constraints:
-        experiment=run_rules.trained(FLOW.plan),
     log:
         "results/logs/train/{experiment}/seed_{seed}.log",
+    wildcard_constraints:
+        experiment=run_rules.trained(FLOW.plan),
     conda:
         lambda w: FLOW.env(w)
     threads: lambda w: FLOW.threads(w)
@@ -56,12 +56,12 @@ for part in run_rules.predict(FLOW.plan):
         input:
             unpack(lambda w, stage=part.stage: FLOW.run_inputs(w, stage)),
         output:
-            predictions=expand(f"{RUN}/predictions/{{split}}.h5", split=part.splits, allow_missing=True),
             **{name: f"{RUN}/{file}" for name, file in part.files.items()},
-        wildcard_constraints:
-            experiment=part.experiments,
+            predictions=expand(f"{RUN}/predictions/{{split}}.h5", split=part.splits, allow_missing=True),
         log:
             f"results/logs/predict/{{experiment}}/seed_{{seed}}/{part.log}.log",
+        wildcard_constraints:
+            experiment=part.names,
         conda:
             lambda w: FLOW.env(w)
         threads: lambda w: FLOW.threads(w)
@@ -87,10 +87,10 @@ for part in run_rules.score(FLOW.plan):
         output:
             scores=expand(f"{RUN}/scores/{{split}}.csv", split=part.splits, allow_missing=True),
             facts=expand(f"{RUN}/scores/{{split}}.json", split=part.splits, allow_missing=True),
-        wildcard_constraints:
-            experiment=part.experiments,
         log:
             "results/logs/score/{experiment}/seed_{seed}.log",
+        wildcard_constraints:
+            experiment=part.names,
         conda:
             "../../envs/torch.yaml"
         resources:
@@ -100,49 +100,3 @@ for part in run_rules.score(FLOW.plan):
             spec=lambda w: FLOW.spec(w, "score"),
         script:
             "../scripts/score.py"
-
-
-for part in run_rules.pictures(FLOW.plan):
-
-    rule:
-        name:
-            part.name
-        input:
-            unpack(lambda w: FLOW.run_inputs(w, "pictures")),
-            predictions=expand(f"{RUN}/predictions/{{split}}.h5", split=part.splits, allow_missing=True),
-            scores=expand(f"{RUN}/scores/{{split}}.csv", split=part.splits, allow_missing=True),
-            facts=expand(f"{RUN}/scores/{{split}}.json", split=part.splits, allow_missing=True),
-        output:
-            directory(expand(f"{RUN}/pictures/{{split}}", split=part.splits, allow_missing=True)),
-        wildcard_constraints:
-            experiment=part.experiments,
-        log:
-            "results/logs/pictures/{experiment}/seed_{seed}.log",
-        conda:
-            "../../envs/torch.yaml"
-        resources:
-            mem_mb=8000,
-            runtime=60,
-        params:
-            spec=lambda w: FLOW.spec(w, "pictures"),
-        script:
-            "../scripts/pictures.py"
-
-
-rule submit:
-    input:
-        unpack(lambda w: FLOW.run_inputs(w, "submit")),
-        predictions=f"{RUN}/predictions/{{split}}.h5",
-    output:
-        directory(f"{RUN}/submission/{{split}}"),
-    log:
-        "results/logs/submit/{experiment}/seed_{seed}/{split}.log",
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    params:
-        spec=lambda w: FLOW.spec(w, "submit"),
-    script:
-        "../scripts/submit.py"
