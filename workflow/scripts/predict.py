@@ -1,14 +1,13 @@
 from pathlib import Path
 
 from framecast import runs
-from framecast.jobs import by_split, first, job, stores
+from framecast.jobs import by_split, first, folder_of, job, stores
 from framecast.prediction import predict
 
 with job(snakemake) as (params, settings):
-    splits = by_split(snakemake.output.predictions)
-    run = Path(snakemake.output[0]).parents[1] if splits else Path(snakemake.output.run).parent
-    if params["start"]:
-        made = {name: Path(path) for name, path in snakemake.output.items() if name != "predictions"}
+    made = {name: Path(path) for name, path in snakemake.output.items() if name != "predictions"}
+    if made:
         runs.start(params["start"], stores(snakemake.input), first(snakemake.input.parent), made, settings)
-    for split, out in splits.items():
+    run = made["run"].parent if made else folder_of(snakemake.input.run)
+    for split, out in by_split(snakemake.output.predictions).items():
         predict(params["spec"], run, stores(snakemake.input), split, out, settings)
