@@ -16,7 +16,7 @@ sys.path.insert(0, str(REPOSITORY / "src"))
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
-from framecast import workflow_inputs
+from framecast import run_rules, workflow_inputs
 
 
 configfile: REPOSITORY / "config" / "config.yaml"

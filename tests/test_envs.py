@@ -49,10 +49,10 @@ def rules() -> list[tuple[str, str]]:
     """(script, environment) of every rule; where the environment depends on the model, one for each."""
     text = "\n".join(path.read_text() for path in sorted(ROOT.glob("workflow/rules/*.smk")))
     found = []
-    for block in re.split(r"^rule ", text, flags=re.M)[1:]:
+    for block in re.split(r"^ *rule\b", text, flags=re.M)[1:]:
         env, script = re.search(r'envs/(\w+)\.yaml"', block), re.search(r'scripts/(\w+\.py)"', block)
         by_model = "FLOW.env(w)" in block
-        assert (env or by_model) and script, f"rule {block.split(':')[0]} names no env or no script"
+        assert (env or by_model) and script, f"rule{block[:60]} … names no env or no script"
         found += [(script[1], name) for name in (("torch", *ENVS_OF_MODELS.values()) if by_model else (env[1],))]
     return found
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from framecast import cli, openstl_weights, weights
+from framecast.files import write_json
 from framecast.models import openstl_simvp, simvp
 from framecast.models.simvp import SimVP
 
@@ -212,6 +213,16 @@ def test_weights_go_round_by_the_command(state: dict[str, Tensor], tmp_path: Pat
     assert cli.main(["weights", "import", str(checkpoint), "--out", str(back), "--prefix", "simvp."]) == 0
     assert same(weights.load(back), {f"simvp.{name}": value for name, value in state.items()})
     assert f"{len(state)} tensors in {back}" in capsys.readouterr().out
+
+
+def test_a_run_that_takes_another_runs_weights_is_exported_with_these(state: dict[str, Tensor], tmp_path: Path) -> None:
+    parent, child = tmp_path / "parent" / "seed_0", tmp_path / "child" / "seed_0"
+    for folder in (parent, child):
+        folder.mkdir(parents=True)
+    weights.save({f"core.simvp.{name}": value for name, value in state.items()}, parent / "model.safetensors")
+    write_json(child / "run.json", {"weights_of": "parent/seed_0"})
+    openstl_weights.export_run(child, tmp_path / "out.ckpt", lightning=False)
+    assert same(openstl_weights.load(tmp_path / "out.ckpt"), state)
 
 
 def test_the_command_says_what_is_wrong(state: dict[str, Tensor], tmp_path: Path, capsys: Any) -> None:

@@ -22,13 +22,13 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 OVERLAY = {
-    "run": {"experiments": ["gru_own"], "comparisons": ["small"]},
+    "run": {"experiments": ["gru_own", "gru_again"], "comparisons": ["small"]},
     "light": {"videos": 40, "steps": 4},
     "data": {
         "world": {
             "source": {"videos": 40, "frames": [40, 42], "height": 32, "width": 48},
             "buckets": 2,
-            "splits": {"fractions": {"train": 0.5, "select": 0.25, "test": 0.25}},
+            "splits": {"fractions": {"train": 0.4, "select": 0.2, "test": 0.2, "spare": 0.2}},
         },
         "own": {
             "source": {"kind": "plain", "path": "videos with blanks", "label": "none"},
@@ -42,6 +42,10 @@ OVERLAY = {
     "experiments": {
         "gru_short": {"task": "short", "data": "world", "model": "gru_small", "budget": "swept", "seeds": [0, 1]},
         "copy_short": {"task": "short", "data": "world", "model": "copy_last", "budget": "none"},
+        "gru_again": {
+            "task": "short", "data": "world", "model": "gru_small", "budget": "none",
+            "init": {"experiment": "gru_short"},
+        },
         "gru_own": {"task": "short", "data": "own", "model": "gru_small", "budget": "none"},
     },
     "comparisons": {"small": {"baseline": "copy_short", "treatments": ["gru_short"], "metrics": ["mse", "rank_all"]}},
@@ -71,13 +75,22 @@ class Workflow:
         return text
 
     def pending(self, *options: str) -> dict[str, int]:
-        """Rule → number of jobs that a run would start now."""
+        """Rule → number of jobs that a run would start now; the rules of a loop together.
+
+        `start`: the jobs that predict and make the run as well, because nothing trains.
+        """
         text = self.snakemake("-n", *options)
         table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", text, re.S | re.M)
         if table is None:
             assert "Nothing to be done" in text, text[-3000:]
             return {}
-        return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M) if name != "all"}
+        counts: dict[str, int] = {}
+        for name, count in re.findall(r"^([\w+-]+) +(\d+)$", table[1], re.M):
+            loop = re.match(r"(predict|score|gallery|pictures)_", name)
+            rule = "start" if name.endswith(("_untrained", "_inherited")) else loop[1] if loop else name
+            counts[rule] = counts.get(rule, 0) + int(count)
+        counts.pop("all", None)
+        return counts
 
     @contextlib.contextmanager
     def edited(self, file: str, old: str, new: str) -> Iterator[None]:
@@ -212,15 +225,16 @@ def body_edit(name: str) -> tuple[str, str]:
     return head, head + "    print('edited')\n"
 
 
-BEHIND_TRAIN = {"train", "predict", "score", "compare", "summarize", "report_page"}
+BEHIND_PREDICT = {"predict", "score", "compare", "summarize", "report_page"}
+BEHIND_TRAIN = {"train", *BEHIND_PREDICT}
 
 
 @pytest.mark.parametrize(
     ("name", "rules"),
     [
-        ("loss", BEHIND_TRAIN | {"tune"}),
-        ("predict", BEHIND_TRAIN - {"train"}),
-        ("score", BEHIND_TRAIN - {"train", "predict"}),
+        ("loss", BEHIND_TRAIN | {"tune", "start"}),
+        ("predict", BEHIND_PREDICT | {"start"}),
+        ("score", BEHIND_PREDICT - {"predict"}),
     ],
 )
 def test_an_edited_task_function_reruns_its_stage_and_what_is_behind(
@@ -229,7 +243,9 @@ def test_an_edited_task_function_reruns_its_stage_and_what_is_behind(
     with workflow.edited("src/framecast/tasks/embedding.py", *body_edit(name)):
         pending = workflow.pending()
     assert set(pending) == rules
-    assert pending.get("train", 4) == 4, "the tiny encoder is another task and stays"
+    assert pending.get("train", 2) == 2, "the tiny encoder is another task and stays"
+    starts = {"loss": 1, "predict": 3, "score": 0}
+    assert pending.get("start", 0) == starts[name], "gru_again alone stands behind a training"
 
 
 def test_an_edited_model_reruns_its_own_runs(workflow: Workflow) -> None:
@@ -238,13 +254,34 @@ def test_an_edited_model_reruns_its_own_runs(workflow: Workflow) -> None:
     head = re.search(r"^def build\(.*?\) -> .*?:\n(?:    \"\"\".*?\"\"\"\n)?", source, re.S | re.M)[0]
     with workflow.edited(path, head, head + "    print('edited')\n"):
         pending = workflow.pending()
-    assert set(pending) == BEHIND_TRAIN | {"tune"}
-    assert pending["train"] == 3, "gru_short with two seeds and gru_own, not copy_short"
+    assert set(pending) == BEHIND_TRAIN | {"tune", "start"}
+    assert (pending["train"], pending["start"]) == (2, 2), (
+        "gru_short with two seeds, gru_again, gru_own, not copy_short"
+    )
 
 
 def test_inference_predicts_again_and_never_retrains(workflow: Workflow) -> None:
     with workflow.configured("experiments.gru_short.inference", {"steps": 7}):
         assert workflow.pending() == {"predict": 2, "score": 2, **ANALYSIS}
+
+
+def test_a_run_without_training_is_whole_and_takes_its_parents_weights(workflow: Workflow) -> None:
+    runs = workflow.folder / "results" / "runs"
+    assert sorted(path.name for path in (runs / "gru_again" / "seed_0").iterdir()) == [
+        "predictions",
+        "run.json",
+        "scores",
+    ]
+    own, theirs = (pd.read_csv(runs / name / "seed_0" / "scores" / "test.csv") for name in ("gru_again", "gru_short"))
+    assert own["value"].tolist() == theirs["value"].tolist()
+    assert {"model.safetensors", "run.json"} < {path.name for path in (runs / "copy_short" / "seed_0").iterdir()}
+
+
+def test_a_new_evaluated_split_trains_nothing(workflow: Workflow) -> None:
+    with workflow.configured("data.world.evaluate", ["test", "spare"]):
+        pending = workflow.pending()
+    assert (pending["predict"], pending["start"], pending["score"]) == (3, 2, 5)
+    assert not {"train", "tune", "embed", "export_encoder"} & set(pending)
 
 
 def test_a_comparison_key_compares_again(workflow: Workflow) -> None:
@@ -267,7 +304,8 @@ def test_one_new_video_touches_its_shard_alone(workflow: Workflow) -> None:
         new.unlink()
     assert {rule: pending[rule] for rule in ("index", "extract", "embed", "merge_index", "split")} == {
         "index": 1, "extract": 1, "embed": 1, "merge_index": 1, "split": 1}  # fmt: skip
-    assert "generate" not in pending and pending["train"] == 1, "the world and what was trained on it stay"
+    assert "generate" not in pending and pending["start"] == 1, "the world stays, and gru_own starts anew"
+    assert "train" not in pending, "what was trained on the world stays"
 
 
 def test_a_vanished_video_touches_its_shard_alone(workflow: Workflow) -> None:

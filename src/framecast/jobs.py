@@ -118,9 +118,14 @@ def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
 
 
 def folder_of(paths: Any) -> Path | None:
-    """The run folder that an optional list of a run's files lies in."""
+    """The run folder of an optional list of a run's files: its record is the last, the weights may be another run's."""
     names = [paths] if isinstance(paths, str) else list(paths)
-    return Path(names[0]).parent if names else None
+    return Path(names[-1]).parent if names else None
+
+
+def by_split(paths: Any) -> dict[str, Path]:
+    """Split → file of a list with one file a split."""
+    return {path.stem: path for path in _paths(paths)}
 
 
 def first(paths: Any) -> Path | None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from framecast import weights
+from framecast import runs, weights
 from framecast.files import read_json, replacing
 from framecast.own_files import check_new_file
 
@@ -138,7 +138,7 @@ def export_run(folder: Path, out: Path, lightning: bool) -> int:
         OSError: the folder has no weights.
         ValueError: the run's network holds no SimVP; `out` exists or lies in the run.
     """
-    path = folder / "model.safetensors"
+    path = runs.weights_file(folder)
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: has no model.safetensors; give the folder of a run that is done, "
                                 "results/runs/EXPERIMENT/seed_SEED")  # fmt: skip

@@ -32,7 +32,8 @@ STAGE_CODE: dict[str, tuple[list[str], list[str], list[str]]] = {
         ["dataset", "facts", "build", "fit", "adopt", "loss", "monitor", "summarise"],
         ["facts", "build"],
     ),
-    "predict": (["prediction:predict"], ["dataset", "build", "predict"], ["build"]),
+    "start": (["runs:start"], ["dataset", "facts", "build", "fit", "adopt"], ["facts", "build"]),
+    "predict": (["prediction:predict"], ["dataset", "build", "adopt", "predict"], ["build"]),
     "score": (["scoring:score"], ["dataset", "score"], []),
     "submit": (["submission:write"], ["dataset", "submit"], []),
     "gallery": (["gallery:draw"], ["dataset", "gallery"], []),
@@ -97,7 +98,9 @@ def resolve(config: Config) -> dict[str, Any]:
     """Check all references, add what the active entries need, fill in defaults, fingerprint the code."""
     _check_references(config)
     config = _of_tracks(config)
-    experiments = {name: _experiment(config, name) for name in _active(config)}
+    active = _active(config)
+    read = _read_by_others(config, active)
+    experiments = {name: _experiment(config, name) | {"weights": _weights(config, name, read)} for name in active}
     encoders = _encoders_in_use(config, experiments)
     plan: dict[str, Any] = {
         "settings": config.settings.model_dump(mode="json"),
@@ -328,6 +331,32 @@ def _visit(config: Config, name: str, path: list[str], done: dict[str, None]) ->
     for parent in _parents(config, config.experiments[name]):
         _visit(config, parent, [*path, name], done)
     done[name] = None
+
+
+def _read_by_others(config: Config, active: list[str]) -> set[str]:
+    """Active experiments whose weights or predictions other jobs than their own read."""
+    exported = {config.encoders[encoder].experiment for encoder in config.run.encoders}
+    parents = {parent for name in active for parent in _parents(config, config.experiments[name])}
+    return parents | {name for name in exported if name}
+
+
+def _weights(config: Config, name: str, read: set[str]) -> str:
+    """Where the weights of an experiment come from.
+
+    `train`: from the rule of that name. What trains has it, and so has what others read: a new inference or a new
+    evaluated split must not make again what depends on the weights alone. `predict`: nothing trains, so the job that
+    predicts builds the network and keeps it. `parent`: the experiment differs from its parent in inference alone (and
+    in what is predicted), so it takes the parent's file.
+    """
+    experiment = config.experiments[name]
+    if _budget(config, experiment.budget)["steps"] or name in read:
+        return "train"
+    init = experiment.init
+    if init is None or init.experiment is None or init.fresh:
+        return "predict"
+    parent = config.experiments[init.experiment]
+    same_task = config.tasks[experiment.task].name == config.tasks[parent.task].name
+    return "parent" if same_task and experiment.model == parent.model else "predict"
 
 
 def _parents(config: Config, experiment: Experiment) -> Iterator[str]:

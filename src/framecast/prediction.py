@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from framecast import components, lifeline, progress, provenance, runs, sessions, weights
+from framecast import components, lifeline, progress, provenance, runs, sessions
 from framecast.batches import in_order, loader
 from framecast.config import Settings
 from framecast.devices import memory_advice
@@ -27,8 +27,8 @@ def predict(spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Pa
 
     Args:
         spec: experiment, seed, task, model, data, inference, fingerprint.
-        run: Folder with model.safetensors and run.json; batch and threads are those of its budget, and precision is
-            what it was trained in, also on another device.
+        run: Folder with run.json and the weights, or beside the run whose weights it takes (`runs.weights_file`);
+            batch and threads are those of its budget, and precision is what it was trained in, also on another device.
         out: HDF5 file (`framecast.stores.predictions`).
 
     Raises:
@@ -44,7 +44,7 @@ def predict(spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Pa
     attrs = {
         **{key: spec[key] for key in (*SAME, "inference", "fingerprint")},
         "split": split,
-        "weights": file_digest(run / runs.WEIGHTS),
+        "weights": file_digest(runs.weights_file(run)),
         "identity": record["identity"],
         "provenance": provenance.record(),
     }
@@ -72,6 +72,7 @@ def load_run(run: Path, spec: dict[str, Any] | None = None) -> tuple[dict[str, A
         spec: What the run must be of; null takes what it is.
 
     Raises:
+        FileNotFoundError: the run whose weights it takes is not beside it.
         ValueError: the run is of another experiment, seed, task, model or data; or its weights do not fit.
     """
     record = read_json(run / runs.RECORD)
@@ -84,8 +85,7 @@ def load_run(run: Path, spec: dict[str, Any] | None = None) -> tuple[dict[str, A
                 "train it again, or give the folder of the right run"
             )
     network = runs.build(trained, record["facts"])
-    path = run / runs.WEIGHTS
-    weights.restore(network, weights.load(path), str(path))
+    runs.restore(network, run, components.load_task(trained["task"]["name"]))
     return record, network.eval()
 
 

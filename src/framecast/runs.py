@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from framecast import components, devices, identity, precision, provenance, weights
+from framecast import components, devices, identity, precision, provenance, sessions, weights
 from framecast.config import Budget, Settings
 from framecast.files import read_json, replacing, write_json
 from framecast.seeding import derive
@@ -89,10 +90,7 @@ class Run:
             torch.manual_seed(derive(self.seed, "fit"))
             self.task.fit(network, self.dataset)
         if self.parent is not None:
-            tensors = weights.load(self.parent)
-            if hasattr(self.task, "adopt"):
-                tensors = self.task.adopt(network, tensors)
-            weights.inherit(network, tensors, fresh, str(self.parent))
+            weights.inherit(network, _adopted(self.task, network, self.parent), fresh, str(self.parent))
         return network
 
 
@@ -145,19 +143,80 @@ def build(spec: dict[str, Any], facts: dict[str, Any]) -> nn.Module:
     return task.build(spec["task"], facts, components.core(spec["model"]))
 
 
+def start(
+    spec: dict[str, Any], stores: Stores, parent: Path | None, out: dict[str, Path], settings: dict[str, Any]
+) -> None:
+    """The run of an experiment with `steps: 0`: its record and, unless they are another run's, its starting weights.
+
+    Args:
+        spec: As `framecast.training.train`.
+        parent: Weights that `init` starts from.
+        out: Paths of `run` and `model`; without `model` the run takes the parent's weights, and its record says so
+            (`weights_of`, see `weights_file`).
+        settings: How the work is done.
+
+    Raises:
+        ValueError: the parent's weights do not fit, or are given without `init`, or the other way round.
+    """
+    clock = time.monotonic()
+    run = open_run(spec, stores, parent, settings)
+    how: dict[str, Any] = {"device": "cpu"}
+    if "model" not in out:
+        if parent is None:
+            raise ValueError(f"{run.title} takes its parent's weights, and `init` names none; give a path for `model`")
+        how["weights_of"] = f"{parent.parents[1].name}/{parent.parent.name}"
+    with sessions.reproducible(run.budget.threads):
+        network = run.network() if "model" in out else build(spec, run.facts)
+    course = Course(best=weights.snapshot(network))
+    write(run, course, network, run.identity(None, 1), out, seconds=round(time.monotonic() - clock, 3), **how)
+
+
+def weights_file(folder: Path) -> Path:
+    """The weights of a run: its own, or those of the run that its record names (`weights_of`: experiment/seed_{seed}).
+
+    Args:
+        folder: results/runs/{experiment}/seed_{seed}.
+
+    Raises:
+        FileNotFoundError: the other run is not beside this one.
+    """
+    record = folder / RECORD
+    other = read_json(record).get("weights_of") if record.is_file() else None
+    if other is None:
+        return folder / WEIGHTS
+    path = folder.resolve().parents[1] / other / WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} takes the weights of run {other}, and {path} is not there; put it there")
+    return path
+
+
+def restore(network: nn.Module, folder: Path, task: ModuleType) -> None:
+    """Copy a run's weights into its network.
+
+    Raises:
+        FileNotFoundError: see `weights_file`. ValueError: they do not fit.
+    """
+    path = weights_file(folder)
+    weights.restore(network, _adopted(task, network, path), str(path))
+
+
+def _adopted(task: ModuleType, network: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Tensors of a file; those of another experiment are brought to the network's shapes where the task can."""
+    tensors = weights.load(path)
+    return task.adopt(network, tensors) if hasattr(task, "adopt") else tensors
+
+
 def write(
     run: Run, course: Course, network: nn.Module, described: dict[str, Any], out: dict[str, Path], **how: Any
 ) -> None:
-    """The declared outputs: curve.csv, run.json, and the weights last.
+    """The declared outputs: curve.csv, run.json, and the weights last; each where `out` has a path for it.
 
     Args:
         described: The run's identity.
         how: Facts about this execution for run.json: device, seconds.
     """
-    with replacing(out["curve"]) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(CURVE)
-        writer.writerows((*point[:3], repr(point[3]), repr(point[4])) for point in course.curve)
+    if "curve" in out:
+        _write_curve(course.curve, out["curve"])
     parameters = list(network.parameters())
     trained = [parameter for parameter in parameters if parameter.requires_grad and run.budget.steps]
     record = provenance.record(
@@ -181,4 +240,12 @@ def write(
         **how,
     )
     write_json(out["run"], record)
-    weights.save(course.best, out["model"])
+    if "model" in out:
+        weights.save(course.best, out["model"])
+
+
+def _write_curve(curve: list[Point], out: Path) -> None:
+    with replacing(out) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(CURVE)
+        writer.writerows((*point[:3], repr(point[3]), repr(point[4])) for point in curve)

@@ -18,7 +18,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from framecast import identity, lifeline, locks, progress, provenance, runs, sessions, weights
+from framecast import identity, lifeline, locks, progress, provenance, runs, sessions
 from framecast.batches import Shuffled, loader, to_device
 from framecast.checkpoints import Checkpoints, State
 from framecast.devices import memory_advice
@@ -63,24 +63,21 @@ def train(
         RuntimeError: another process trains this very run.
     """
     lifeline.follow()
+    if not spec["budget"]["steps"]:
+        runs.start(spec, stores, parent, out, settings)
+        return
     start = time.monotonic()
     rate = float(read_json(tuned)["learning_rate"]) if tuned else None
     run = runs.open_run(spec, stores, parent, settings)
-    with sessions.reproducible(run.budget.threads):
-        if run.budget.steps == 0:
-            network = run.network()
-            course = Course(best=weights.snapshot(network))
-            runs.write(run, course, network, run.identity(rate, 1), out, device="cpu", seconds=_since(start))
-            return
-        with sessions.accelerated(run.budget, run.settings) as accelerator:
-            described = run.identity(rate, accelerator.num_processes)
-            with _state(work, described, run.title, accelerator) as checkpoints:
-                course, network = _optimise(run, rate or run.budget.learning_rate, checkpoints, accelerator)
-                if accelerator.is_main_process:
-                    device = str(accelerator.device)
-                    runs.write(run, course, network, described, out, device=device, seconds=_since(start))
-                    checkpoints.clear()
-                accelerator.wait_for_everyone()
+    with sessions.reproducible(run.budget.threads), sessions.accelerated(run.budget, run.settings) as accelerator:
+        described = run.identity(rate, accelerator.num_processes)
+        with _state(work, described, run.title, accelerator) as checkpoints:
+            course, network = _optimise(run, rate or run.budget.learning_rate, checkpoints, accelerator)
+            if accelerator.is_main_process:
+                device = str(accelerator.device)
+                runs.write(run, course, network, described, out, device=device, seconds=_since(start))
+                checkpoints.clear()
+            accelerator.wait_for_everyone()
 
 
 def tune(

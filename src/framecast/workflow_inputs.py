@@ -23,6 +23,8 @@ from framecast.validation import ConfigError, nearest
 
 ENVS = {"openstl_simvp": "openstl"}
 """Model → environment file, where its network needs more than envs/torch.yaml has."""
+MAKES_WEIGHTS = ("train", "tune", "start")
+"""Stages that read what weights are made from."""
 
 
 class Flow:
@@ -253,14 +255,13 @@ class Flow:
         return self._look("experiments", w.experiment)
 
     def spec(self, w: Any, stage: str) -> str:
-        """All that makes a run's weights (`train`), the search before it (`tune`), predictions or scores."""
+        """All that makes a run's weights (`train`; `start` where nothing trains), the search before it (`tune`),
+        predictions, scores, pictures or a submission."""
         experiment = self.experiment(w)
         spec = {**experiment["spec"], "fingerprint": experiment["code"][stage]}
-        if stage in ("train", "tune"):
-            return canonical({**spec, "seed": int(w.seed) if stage == "train" else experiment["seeds"][0]})
+        if stage in MAKES_WEIGHTS:
+            return canonical({**spec, "seed": experiment["seeds"][0] if stage == "tune" else int(w.seed)})
         kept = {key: spec[key] for key in ("experiment", "task", "model", "data", "fingerprint")}
-        if stage in ("submit", "pictures"):
-            return canonical({**kept, "seed": int(w.seed)})
         inference = {"inference": experiment["inference"]} if stage == "predict" else {}
         return canonical({**kept, **inference, "seed": int(w.seed)})
 
@@ -268,6 +269,19 @@ class Flow:
         """Environment file of the jobs that build a run's network, seen from workflow/rules."""
         name = ENVS.get(self.experiment(w)["spec"]["model"]["name"], "torch")
         return f"../../envs/{name}.yaml"
+
+    def run_inputs(self, w: Any, stage: str) -> dict[str, list[str]]:
+        """What a stage of a run reads of its data, of networks and of other runs; to predict, the run besides."""
+        read = {"stores": self.stores(w), "masks": self.masks(w), "labels": self.frame_labels(w),
+                "prompts": self.prompts(w), "pretrained": self.pretrained(w), "networks": self.networks(w),
+                "sources": self.sources(w, stage)}  # fmt: skip
+        if stage in MAKES_WEIGHTS:
+            read["parent"] = self.parent(w)
+        if stage == "train":
+            read["tuned"] = self.tuned(w)
+        if stage == "predict":
+            read["run"] = self._run_files(w.experiment, w.seed)
+        return read
 
     def stores(self, w: Any) -> list[str]:
         """Samples table, frames and embeddings that a run reads."""
@@ -307,16 +321,19 @@ class Flow:
     def _networks(self, w: Any) -> list[str]:
         return self.experiment(w)["needs"].get("networks", [])
 
-    def sources(self, w: Any) -> list[str]:
-        """Predictions of other experiments that a run reads as data: of the split in hand, or of those for training."""
-        experiment, split = self.experiment(w), getattr(w, "split", None)
+    def sources(self, w: Any, stage: str) -> list[str]:
+        """Predictions of other experiments that a stage of a run reads as data: those for training where it makes
+        weights; where it predicts or looks at predictions, those of the split in hand or of all evaluated ones."""
+        experiment = self.experiment(w)
+        own = getattr(w, "seed", experiment["seeds"][0])
+        in_hand = [w.split] if hasattr(w, "split") else experiment["evaluate"]
         paths = []
         for source in experiment["needs"].get("sources", []):
-            own = getattr(w, "seed", experiment["seeds"][0])
             folder = self._run(source["experiment"]) / f"seed_{own if source['seed'] is None else source['seed']}"
             training = [*source["train"], *([experiment["spec"]["select"]] if source["select"] else [])]
-            wanted = training if split is None else [split] if source["evaluate"] else []
-            paths += [str(folder / "predictions" / f"{name}.h5") for name in wanted]
+            wanted = training if stage in MAKES_WEIGHTS else []
+            wanted = wanted + (in_hand if source["evaluate"] and stage not in ("train", "tune") else [])
+            paths += [str(folder / "predictions" / f"{name}.h5") for name in dict.fromkeys(wanted)]
         return paths
 
     def tuned(self, w: Any) -> list[str]:
@@ -349,11 +366,13 @@ class Flow:
     def score_facts(self, names: list[str] | None = None) -> list[str]:
         return [path.removesuffix(".csv") + ".json" for path in self.scores(names)]
 
-    def run_records(self, file: str) -> list[str]:
+    def run_records(self, file: str, trained: bool = False) -> list[str]:
+        """A file of every run, or of those whose weights the rule `train` makes."""
         return [
             str(self._run(name) / f"seed_{seed}" / file)
-            for name in sorted(self.plan["experiments"])
-            for seed in self.plan["experiments"][name]["seeds"]
+            for name, experiment in sorted(self.plan["experiments"].items())
+            for seed in experiment["seeds"]
+            if experiment["weights"] == "train" or not trained
         ]
 
     def submissions(self) -> list[str]:
@@ -461,15 +480,19 @@ class Flow:
         return canonical({"task": first["spec"]["task"], "members": members, "fingerprint": first["code"]["gallery"]})
 
     def gallery_inputs(self, w: Any) -> dict[str, list[str]]:
-        """Predictions of a comparison's experiments (first seeds), and what its baseline's task reads."""
+        """Predictions of a comparison's experiments (first seeds), each split, and what the baseline's task reads."""
         comparison = self._look("comparisons", w.comparison)
         names = [comparison["baseline"], *comparison["treatments"]]
         seeds = {name: self.plan["experiments"][name]["seeds"][0] for name in names}
-        baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]], split=w.split)
-        file = f"predictions/{w.split}.h5"
-        predictions = [str(self._run(name) / f"seed_{seed}" / file) for name, seed in seeds.items()]
-        read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline), "sources": self.sources(baseline),
-                "prompts": self.prompts(baseline), "networks": self.networks(baseline)}  # fmt: skip
+        baseline = SimpleNamespace(experiment=names[0], seed=seeds[names[0]])
+        predictions = [
+            str(self._run(name) / f"seed_{seed}" / "predictions" / f"{split}.h5")
+            for split in comparison["splits"]
+            for name, seed in seeds.items()
+        ]
+        read = {"masks": self.masks(baseline), "labels": self.frame_labels(baseline),
+                "sources": self.sources(baseline, "gallery"), "prompts": self.prompts(baseline),
+                "networks": self.networks(baseline)}  # fmt: skip
         return {"predictions": predictions, "stores": self.stores(baseline), **read}
 
     def comparisons(self) -> list[str]:
@@ -482,7 +505,7 @@ class Flow:
             "scores": self.scores(),
             "facts": self.score_facts(),
             "runs": self.run_records("run.json"),
-            "curves": self.run_records("curve.csv"),
+            "curves": self.run_records("curve.csv", trained=True),
             "index": self.data_files("index.parquet"),
             "rejected": self.data_files("rejected.csv"),
             "splits": self.data_files("splits.json"),
@@ -528,8 +551,13 @@ class Flow:
         return self.results / "runs" / experiment
 
     def _run_files(self, experiment: str, seed: Any) -> list[str]:
+        """Weights and record of a run; the weights may be its parent's."""
         folder = self._run(experiment) / f"seed_{seed}"
-        return [str(folder / "model.safetensors"), str(folder / "run.json")]
+        if self._look("experiments", experiment)["weights"] == "parent":
+            weights, _ = self.parent(SimpleNamespace(experiment=experiment, seed=seed))
+        else:
+            weights = str(folder / "model.safetensors")
+        return [weights, str(folder / "run.json")]
 
 
 def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:

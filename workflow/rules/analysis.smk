@@ -1,4 +1,4 @@
-# Scores → paired tests → workbook and page. Nothing here knows a task.
+# Predictions → pictures and submissions; scores → paired tests → workbook and page. Nothing here knows a task.
 
 
 rule compare:
@@ -50,27 +50,82 @@ rule contact_sheet:
         "../scripts/contact_sheet.py"
 
 
-rule gallery:
+for part in run_rules.galleries(FLOW.plan):
+
+    rule:
+        name:
+            part.name
+        input:
+            unpack(lambda w: FLOW.gallery_inputs(w)),
+        output:
+            [
+                report(
+                    f"results/galleries/{{comparison}}/{split}.png",
+                    caption="../report/gallery.rst",
+                    category="Comparisons",
+                    labels={"comparison": "{comparison}", "split": split},
+                )
+                for split in part.splits
+            ],
+        log:
+            "results/logs/gallery/{comparison}.log",
+        wildcard_constraints:
+            comparison=part.names,
+        conda:
+            "../../envs/torch.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=30,
+        params:
+            gallery=lambda w: FLOW.gallery(w),
+        script:
+            "../scripts/gallery.py"
+
+
+for part in run_rules.pictures(FLOW.plan):
+
+    rule:
+        name:
+            part.name
+        input:
+            unpack(lambda w: FLOW.run_inputs(w, "pictures")),
+            predictions=expand(f"{RUN}/predictions/{{split}}.h5", split=part.splits, allow_missing=True),
+            scores=expand(f"{RUN}/scores/{{split}}.csv", split=part.splits, allow_missing=True),
+            facts=expand(f"{RUN}/scores/{{split}}.json", split=part.splits, allow_missing=True),
+        output:
+            directory(expand(f"{RUN}/pictures/{{split}}", split=part.splits, allow_missing=True)),
+        log:
+            "results/logs/pictures/{experiment}/seed_{seed}.log",
+        wildcard_constraints:
+            experiment=part.names,
+        conda:
+            "../../envs/torch.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            spec=lambda w: FLOW.spec(w, "pictures"),
+        script:
+            "../scripts/pictures.py"
+
+
+rule submit:
     input:
-        unpack(lambda w: FLOW.gallery_inputs(w)),
+        unpack(lambda w: FLOW.run_inputs(w, "submit")),
+        predictions=f"{RUN}/predictions/{{split}}.h5",
     output:
-        report(
-            "results/galleries/{comparison}/{split}.png",
-            caption="../report/gallery.rst",
-            category="Comparisons",
-            labels={"comparison": "{comparison}", "split": "{split}"},
-        ),
+        directory(f"{RUN}/submission/{{split}}"),
     log:
-        "results/logs/gallery/{comparison}/{split}.log",
+        "results/logs/submit/{experiment}/seed_{seed}/{split}.log",
     conda:
         "../../envs/torch.yaml"
     resources:
         mem_mb=8000,
-        runtime=30,
+        runtime=60,
     params:
-        gallery=lambda w: FLOW.gallery(w),
+        spec=lambda w: FLOW.spec(w, "submit"),
     script:
-        "../scripts/gallery.py"
+        "../scripts/submit.py"
 
 
 rule summarize:

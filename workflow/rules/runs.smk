@@ -1,16 +1,10 @@
 # Tune → train → predict → score. These rules know no task: the task, the model and the budget are in the spec.
+RUN = "results/runs/{experiment}/seed_{seed}"
 
 
 rule tune:
     input:
-        stores=lambda w: FLOW.stores(w),
-        masks=lambda w: FLOW.masks(w),
-        labels=lambda w: FLOW.frame_labels(w),
-        prompts=lambda w: FLOW.prompts(w),
-        pretrained=lambda w: FLOW.pretrained(w),
-        networks=lambda w: FLOW.networks(w),
-        sources=lambda w: FLOW.sources(w),
-        parent=lambda w: FLOW.parent(w),
+        unpack(lambda w: FLOW.run_inputs(w, "tune")),
     output:
         "results/runs/{experiment}/tuned.json",
     log:
@@ -30,21 +24,15 @@ rule tune:
 
 rule train:
     input:
-        stores=lambda w: FLOW.stores(w),
-        masks=lambda w: FLOW.masks(w),
-        labels=lambda w: FLOW.frame_labels(w),
-        prompts=lambda w: FLOW.prompts(w),
-        pretrained=lambda w: FLOW.pretrained(w),
-        networks=lambda w: FLOW.networks(w),
-        sources=lambda w: FLOW.sources(w),
-        tuned=lambda w: FLOW.tuned(w),
-        parent=lambda w: FLOW.parent(w),
+        unpack(lambda w: FLOW.run_inputs(w, "train")),
     output:
-        model="results/runs/{experiment}/seed_{seed}/model.safetensors",
-        run="results/runs/{experiment}/seed_{seed}/run.json",
-        curve="results/runs/{experiment}/seed_{seed}/curve.csv",
+        model=f"{RUN}/model.safetensors",
+        run=f"{RUN}/run.json",
+        curve=f"{RUN}/curve.csv",
     log:
         "results/logs/train/{experiment}/seed_{seed}.log",
+    wildcard_constraints:
+        experiment=run_rules.trained(FLOW.plan),
     conda:
         lambda w: FLOW.env(w)
     threads: lambda w: FLOW.threads(w)
@@ -58,107 +46,57 @@ rule train:
         "../scripts/train.py"
 
 
-rule predict:
-    input:
-        stores=lambda w: FLOW.stores(w),
-        masks=lambda w: FLOW.masks(w),
-        labels=lambda w: FLOW.frame_labels(w),
-        prompts=lambda w: FLOW.prompts(w),
-        pretrained=lambda w: FLOW.pretrained(w),
-        networks=lambda w: FLOW.networks(w),
-        sources=lambda w: FLOW.sources(w),
-        model="results/runs/{experiment}/seed_{seed}/model.safetensors",
-        run="results/runs/{experiment}/seed_{seed}/run.json",
-    output:
-        "results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
-    log:
-        "results/logs/predict/{experiment}/seed_{seed}/{split}.log",
-    conda:
-        lambda w: FLOW.env(w)
-    threads: lambda w: FLOW.threads(w)
-    resources:
-        mem_mb=8000,
-        runtime=480,
-        gpu=FLOW.gpus(),
-    params:
-        spec=lambda w: FLOW.spec(w, "predict"),
-    script:
-        "../scripts/predict.py"
+# One job a run for all evaluated splits; where nothing trains, it makes the run as well.
+for part in run_rules.predict(FLOW.plan):
+    workflow.ruleorder(*dict.fromkeys([part.name, "predict"]))
+
+    rule:
+        name:
+            part.name
+        input:
+            unpack(lambda w, stage=part.stage: FLOW.run_inputs(w, stage)),
+        output:
+            **{name: f"{RUN}/{file}" for name, file in part.files.items()},
+            predictions=expand(f"{RUN}/predictions/{{split}}.h5", split=part.splits, allow_missing=True),
+        log:
+            f"results/logs/predict/{{experiment}}/seed_{{seed}}/{part.log}.log",
+        wildcard_constraints:
+            experiment=part.names,
+        conda:
+            lambda w: FLOW.env(w)
+        threads: lambda w: FLOW.threads(w)
+        resources:
+            mem_mb=8000,
+            runtime=480,
+            gpu=FLOW.gpus(),
+        params:
+            start=lambda w, stage=part.stage: FLOW.spec(w, "start") if stage == "start" else "",
+            spec=lambda w: FLOW.spec(w, "predict"),
+        script:
+            "../scripts/predict.py"
 
 
-rule score:
-    input:
-        stores=lambda w: FLOW.stores(w),
-        masks=lambda w: FLOW.masks(w),
-        labels=lambda w: FLOW.frame_labels(w),
-        prompts=lambda w: FLOW.prompts(w),
-        pretrained=lambda w: FLOW.pretrained(w),
-        networks=lambda w: FLOW.networks(w),
-        sources=lambda w: FLOW.sources(w),
-        predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
-    output:
-        scores="results/runs/{experiment}/seed_{seed}/scores/{split}.csv",
-        facts="results/runs/{experiment}/seed_{seed}/scores/{split}.json",
-    log:
-        "results/logs/score/{experiment}/seed_{seed}/{split}.log",
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    params:
-        spec=lambda w: FLOW.spec(w, "score"),
-    script:
-        "../scripts/score.py"
+for part in run_rules.score(FLOW.plan):
 
-
-rule submit:
-    input:
-        stores=lambda w: FLOW.stores(w),
-        masks=lambda w: FLOW.masks(w),
-        labels=lambda w: FLOW.frame_labels(w),
-        prompts=lambda w: FLOW.prompts(w),
-        pretrained=lambda w: FLOW.pretrained(w),
-        networks=lambda w: FLOW.networks(w),
-        sources=lambda w: FLOW.sources(w),
-        predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
-    output:
-        directory("results/runs/{experiment}/seed_{seed}/submission/{split}"),
-    log:
-        "results/logs/submit/{experiment}/seed_{seed}/{split}.log",
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    params:
-        spec=lambda w: FLOW.spec(w, "submit"),
-    script:
-        "../scripts/submit.py"
-
-
-rule pictures:
-    input:
-        stores=lambda w: FLOW.stores(w),
-        masks=lambda w: FLOW.masks(w),
-        labels=lambda w: FLOW.frame_labels(w),
-        prompts=lambda w: FLOW.prompts(w),
-        pretrained=lambda w: FLOW.pretrained(w),
-        networks=lambda w: FLOW.networks(w),
-        sources=lambda w: FLOW.sources(w),
-        predictions="results/runs/{experiment}/seed_{seed}/predictions/{split}.h5",
-        scores="results/runs/{experiment}/seed_{seed}/scores/{split}.csv",
-        facts="results/runs/{experiment}/seed_{seed}/scores/{split}.json",
-    output:
-        directory("results/runs/{experiment}/seed_{seed}/pictures/{split}"),
-    log:
-        "results/logs/pictures/{experiment}/seed_{seed}/{split}.log",
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    params:
-        spec=lambda w: FLOW.spec(w, "pictures"),
-    script:
-        "../scripts/pictures.py"
+    rule:
+        name:
+            part.name
+        input:
+            unpack(lambda w: FLOW.run_inputs(w, "score")),
+            predictions=expand(f"{RUN}/predictions/{{split}}.h5", split=part.splits, allow_missing=True),
+        output:
+            scores=expand(f"{RUN}/scores/{{split}}.csv", split=part.splits, allow_missing=True),
+            facts=expand(f"{RUN}/scores/{{split}}.json", split=part.splits, allow_missing=True),
+        log:
+            "results/logs/score/{experiment}/seed_{seed}.log",
+        wildcard_constraints:
+            experiment=part.names,
+        conda:
+            "../../envs/torch.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            spec=lambda w: FLOW.spec(w, "score"),
+        script:
+            "../scripts/score.py"

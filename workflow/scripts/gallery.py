@@ -1,9 +1,11 @@
 from pathlib import Path
 
-from framecast.jobs import job, stores
+from framecast.jobs import by_split, job, stores
 
 with job(snakemake) as (params, _):
     from framecast.gallery import draw
 
     predictions = [Path(path) for path in snakemake.input.predictions]
-    draw(params["gallery"], predictions, stores(snakemake.input), snakemake.wildcards.split, Path(snakemake.output[0]))
+    for split, picture in by_split(list(snakemake.output)).items():
+        members = [path for path in predictions if path.stem == split]
+        draw(params["gallery"], members, stores(snakemake.input), split, picture)

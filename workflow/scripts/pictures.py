@@ -1,9 +1,8 @@
-from pathlib import Path
-
-from framecast.jobs import job, stores
+from framecast.jobs import by_split, job, stores
 
 with job(snakemake) as (params, _):
     from framecast.run_pictures import draw
 
-    files = [Path(snakemake.input[name]) for name in ("predictions", "scores", "facts")]
-    draw(params["spec"], *files, stores(snakemake.input), snakemake.wildcards.split, Path(snakemake.output[0]))
+    files = [by_split(snakemake.input[name]) for name in ("predictions", "scores", "facts")]
+    for split, folder in by_split(list(snakemake.output)).items():
+        draw(params["spec"], *(one[split] for one in files), stores(snakemake.input), split, folder)

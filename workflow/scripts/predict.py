@@ -1,9 +1,14 @@
 from pathlib import Path
 
-from framecast.jobs import job, stores
+from framecast.jobs import by_split, first, folder_of, job, stores
 
 with job(snakemake) as (params, settings):
+    from framecast import runs
     from framecast.prediction import predict
 
-    run, split = Path(snakemake.input.model).parent, snakemake.wildcards.split
-    predict(params["spec"], run, stores(snakemake.input), split, Path(snakemake.output[0]), settings)
+    made = {name: Path(path) for name, path in snakemake.output.items() if name != "predictions"}
+    if made:
+        runs.start(params["start"], stores(snakemake.input), first(snakemake.input.parent), made, settings)
+    run = made["run"].parent if made else folder_of(snakemake.input.run)
+    for split, out in by_split(snakemake.output.predictions).items():
+        predict(params["spec"], run, stores(snakemake.input), split, out, settings)

@@ -1,10 +1,9 @@
-from pathlib import Path
-
-from framecast.jobs import job, stores
+from framecast.jobs import by_split, job, stores
 
 with job(snakemake) as (params, _):
     from framecast.scoring import score
 
-    outputs = Path(snakemake.output.scores), Path(snakemake.output.facts)
-    predictions, split = Path(snakemake.input.predictions), snakemake.wildcards.split
-    score(params["spec"], predictions, stores(snakemake.input), split, *outputs)
+    predictions, tables, facts = (by_split(snakemake.input.predictions), by_split(snakemake.output.scores),
+                                  by_split(snakemake.output.facts))  # fmt: skip
+    for split, table in tables.items():
+        score(params["spec"], predictions[split], stores(snakemake.input), split, table, facts[split])

@@ -178,7 +178,7 @@ def opened(pipeline: str, revision: str | None, run: Path | None, device: str) -
     found.to(devices.choose(device))
     if run is None:
         return Source(found)
-    facts, path = read_json(run / runs.RECORD)["facts"], run / runs.WEIGHTS
+    facts, path = read_json(run / runs.RECORD)["facts"], runs.weights_file(run)
     own = {name.removeprefix("core.unet."): tensor for name, tensor in weights.load(path).items()}
     weights.restore(found.unet, own, str(path))
     return Source(found, tuple(facts["pixels"]), facts["resize"])
