@@ -641,6 +641,8 @@ class Run(Closed):
     and both beside the input, with `results.json`; for tasks that predict frames."""
     encoders: list[str] = []
     """Encoders whose cache and probe are built even where no active experiment needs them."""
+    note: str | None = None
+    """A sentence on top of the page: what this run is for. Null writes none."""
 
 
 Templates = Annotated[list[str], Field(min_length=1)]

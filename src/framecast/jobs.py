@@ -112,6 +112,7 @@ def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
             *(Gallery(Path(path), f"Frames of {Path(path).parents[1].name}: {Path(path).stem}") for path in sheets),
         ],
         titles=params["titles"],
+        note=params.get("note", ""),
         units=units,
         config=json.dumps(params["config"]["config"], indent=1, ensure_ascii=False),
     )

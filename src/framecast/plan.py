@@ -114,6 +114,7 @@ def resolve(config: Config) -> dict[str, Any]:
                  for stage, entries in DATA_CODE.items()},
         "caches": sorted({(experiment["spec"]["data"], name) for experiment in experiments.values()
                           for name in experiment["needs"]["encoders"]} | _asked_caches(config, experiments)),
+        "note": config.run.note,
         "titles": {name: config.experiments[name].title or name for name in experiments},
         "tracks": _tracks(config, list(experiments)),
     }  # fmt: skip

@@ -74,6 +74,7 @@ def _header(summary: Summary) -> Html:
     return join(
         tag("h1", "Which model predicts best, and is the difference significant?"),
         tag("p", f"Scored on {', '.join(data) or 'nothing yet'}{latest}.", class_="sub"),
+        tag("p", summary.inputs.note, class_="note") if summary.inputs.note else None,
         tag("div", boxes, class_="facts"),
     )
 

@@ -62,6 +62,8 @@ class ReportInputs:
     """Pictures for the report."""
     titles: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Experiment → name in tables and plots; the key where it has none."""
+    note: str = ""
+    """A sentence on top of the page: what the run is for."""
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Name of the data set → what its independent unit is: `video` or `group`."""
     config: str = ""

@@ -512,6 +512,10 @@ class Flow:
             "probes": self.probes(),
         }
 
+    def note(self) -> str:
+        """What stands on top of the page."""
+        return self.plan["note"] or ""
+
     def titles(self) -> str:
         return canonical(self.plan["titles"])
 

@@ -163,6 +163,7 @@ rule report_page:
         mem_mb=8000,
         runtime=60,
     params:
+        note=FLOW.note(),
         titles=FLOW.titles(),
         config=FLOW.config_text(),
         code=FLOW.code("report"),
