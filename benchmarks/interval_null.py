@@ -19,7 +19,7 @@ from framecast.metrics import METRICS, Metric, corpus_rows
 from framecast.scores import COLUMNS, Scores
 from framecast.statistics import compare
 
-UNITS, CLASSES, FRAMES, ALPHA = (15, 63), 10, 6, 0.05
+UNITS, CLASSES, OBJECTS, FRAMES, ALPHA = (15, 63), 49, 3, 6, 0.05
 MEAN = Metric("rank, mean", "", "lower", "mean", "")
 MEDIAN = Metric("rank, median", "", "lower", "median", "")
 Rows = tuple[list[int], list[str], np.ndarray]
@@ -27,8 +27,8 @@ Rows = tuple[list[int], list[str], np.ndarray]
 
 
 def masks(rng: np.random.Generator, units: int) -> Callable[[], Rows]:
-    """Pixel counts of classes: rare ones in few units, sizes over two orders of magnitude."""
-    union = np.round(rng.lognormal(5, 1.2, (units, CLASSES))) * (rng.random((units, CLASSES)) < 0.25)
+    """Pixel counts of classes: `OBJECTS` of them in a unit on average, sizes over two orders of magnitude."""
+    union = np.round(rng.lognormal(5, 1.2, (units, CLASSES))) * (rng.random((units, CLASSES)) < OBJECTS / CLASSES)
     union[:, 0] = 5000  # background
     level = rng.normal(0.5, 0.15, (units, 1))
 

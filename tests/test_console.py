@@ -123,7 +123,7 @@ def test_equal_predictions_are_said_in_words_and_as_a_caution(tmp_path: Path) ->
     record = next(one for one in console._records(tmp_path) if one["comparison"] == "masks")
     lines = console._markdown_block(record, "test", "iou_corpus").splitlines()
     line = next(one for one in lines if one.startswith("| `twin` † | "))
-    assert line.endswith("|  |  | 0 |  |  | equal to `copy_mask` |")
+    assert line.endswith("] | 0 |  | 0 |  |  | equal to `copy_mask` |")
 
 
 def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ RULES = {
     "holm": "Holm's correction over all tests that were made in this comparison, for each kind of test by itself",
     "significant": "the t-test's p after Holm is at most alpha",
     "verdict": "`better` and `worse` only where the t-test is significant; `interval only` where there is no test, "
-    "whatever the interval: with few units a bootstrap interval excludes zero too often",
+    "whatever the interval: a bootstrap interval of few units does not keep its error rate",
     "equal": "every prediction of the two is the same, bit for bit; `same scores`: every score is, but not what was "
     "predicted, or that is not recorded; neither is tested",
     "effect": "Cohen's dz: mean difference over the standard deviation of the differences",
