@@ -171,6 +171,8 @@ def fit(module: Pixels, dataset: Pairs) -> None:
 
 def _frames(dataset: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
     """Input and target frames of all pairs, uint8 [B, H, W, 3] each, some at a time."""
+    import torch
+
     for start in range(0, len(dataset), READ):
         given, wanted = dataset.pictures(dataset.places[start : start + READ])
         yield torch.from_numpy(given), torch.from_numpy(wanted)
