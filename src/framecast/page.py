@@ -150,7 +150,8 @@ main{padding:1.8rem 2.2rem 5rem;max-width:82rem;width:100%}
 h1{font-size:1.75rem;line-height:1.2;margin:.2rem 0 .3rem;letter-spacing:-.01em}
 h2{font-size:1.3rem;margin:3rem 0 .8rem;padding-bottom:.35rem;border-bottom:1px solid var(--line)}
 h3{font-size:1.06rem;margin:1.8rem 0 .4rem}h4{font-size:.95rem;margin:1.3rem 0 .3rem}
-p{margin:.4rem 0}.quiet,figcaption,.sub{color:var(--quiet);font-size:.88rem}.sub{margin:.1rem 0 .7rem}.note{border-left:3px solid var(--accent,#4878d0);padding:.2rem .8rem;margin:.6rem 0;max-width:60rem}
+p{margin:.4rem 0}.quiet,figcaption,.sub{color:var(--quiet);font-size:.88rem}.sub{margin:.1rem 0 .7rem}
+.note{border-left:3px solid var(--link);padding:.2rem .8rem;margin:.6rem 0;max-width:60rem}
 a{color:var(--link)}code{font-size:.9em}
 .card{border:1px solid var(--line);border-radius:10px;padding:1rem 1.25rem;margin:0 0 1rem;background:var(--panel)}
 .card h3{margin:0}.card h4{margin:.9rem 0 .2rem}
