@@ -18,7 +18,7 @@ study: .venv/ready ## larger budgets, three seeds: where quality is judged
 	@$(RUN)/framecast show study/results
 
 resume: .venv/ready ## go on after a kill; FLAGS="--configfile config/study.yaml --directory study" for the study
-	@$(RUN)/python -m framecast.running $(FLAGS)
+	@$(RUN)/python -m framecast.workflow.running $(FLAGS)
 	$(SNAKEMAKE) $(FLAGS) --unlock
 	$(SNAKEMAKE) $(FLAGS) --rerun-incomplete
 

@@ -16,13 +16,13 @@ sys.path.insert(0, str(REPOSITORY / "src"))
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
-from framecast import run_rules, workflow_inputs
+from framecast.workflow import inputs, run_rules
 
 
 configfile: REPOSITORY / "config" / "config.yaml"
 
 
-FLOW = workflow_inputs.prepare(config, Path("results"), main=workflow.is_main_process)
+FLOW = inputs.prepare(config, Path("results"), main=workflow.is_main_process)
 
 
 wildcard_constraints:

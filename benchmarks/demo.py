@@ -29,7 +29,7 @@ from pathlib import Path
 
 import psutil
 
-from framecast import costs
+from framecast.core import costs
 
 ROOT = Path(__file__).resolve().parents[1]
 SAVED = Path(__file__).with_suffix(".json")

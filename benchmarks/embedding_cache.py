@@ -26,9 +26,9 @@ import framecast  # noqa: F401  before torch: OpenMP's threads wait as they do i
 import torch
 from transformers import Dinov2Config, Dinov2Model
 
-from framecast import encoding, hub
-from framecast.encoders import dino
+from framecast.encoders import dino, encoding
 from framecast.stores.frames import FrameStore, FrameWriter
+from framecast.weights import hub
 
 # name: (view's side, frames, batch, settings of the network)
 SMALL = {"hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12, "patch_size": 14, "image_size": 518}

@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from framecast.extraction import extract
-from framecast.files import file_digest, remove
+from framecast.core.files import file_digest, remove
+from framecast.data.extraction import extract
 
 SIZES, REPEATS = (96, 128, 224), 7
 FILES = ("exoplayer_sample_with_increasing_timestamps_320w_240h.mp4", "ffmpegpython_in1.mp4")

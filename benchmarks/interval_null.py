@@ -4,8 +4,8 @@
 
 Both sides of a comparison are drawn from the same distribution: masks of units whose classes and sizes differ widely
 (corpus IoU), and ranks of frames that are alike within a unit (median). An interval that kept its promise would leave
-zero out in 5 % of the cases; this is why `framecast.statistics` gives such metrics an interval and no verdict. Beside
-them stands the paired t-test of means on the same ranks, which has a verdict.
+zero out in 5 % of the cases; this is why `framecast.analysis.statistics` gives such metrics an interval and no verdict.
+Beside them stands the paired t-test of means on the same ranks, which has a verdict.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from framecast.analysis.statistics import compare
 from framecast.metrics import METRICS, Metric, corpus_rows
 from framecast.scores import COLUMNS, Scores
-from framecast.statistics import compare
 
 UNITS, CLASSES, OBJECTS, FRAMES, ALPHA = (15, 63), 49, 3, 6, 0.05
 MEAN = Metric("rank, mean", "", "lower", "mean", "")

@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from framecast.files import file_digest
+from framecast.core.files import file_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = "results/runs/killed/seed_0/model.safetensors"

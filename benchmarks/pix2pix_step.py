@@ -3,12 +3,12 @@ the autoencoder's encoder and the text encoder in it.
 
     python benchmarks/pix2pix_step.py [--size demo|sd15] [--repeats 5] [--steps 8] [--threads 1] [--device cpu]
 
-Cached: what `framecast.training` does for a step: reading latents and texts, posterior sample, dropout of conditions,
-noise, loss, gradient clipping, AdamW. Bare: forward, backward and AdamW of the same UNet on random tensors in memory,
-no clipping. Frozen networks inside: reading frames, encoding both and the texts, then the cached step's work. All
-weights are random, which decides nothing about speed. Steps alternate one by one, so that whatever else the machine
-does meets all. `sd15` has the networks of Stable Diffusion 1.5 and 256-pixel frames in bf16, for a GPU. Bar: cached ≤
-1.05 of bare.
+Cached: what `framecast.training.loop` does for a step: reading latents and texts, posterior sample, dropout of
+conditions, noise, loss, gradient clipping, AdamW. Bare: forward, backward and AdamW of the same UNet on random tensors
+in memory, no clipping. Frozen networks inside: reading frames, encoding both and the texts, then the cached step's
+work. All weights are random, which decides nothing about speed. Steps alternate one by one, so that whatever else the
+machine does meets all. `sd15` has the networks of Stable Diffusion 1.5 and 256-pixel frames in bf16, for a GPU. Bar:
+cached ≤ 1.05 of bare.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from framecast import components, sessions
-from framecast.batches import Shuffled, loader
-from framecast.config import Budget, Settings
-from framecast.learner import Learner
-from framecast.runs import build
-from framecast.seeding import rng
+from framecast.config.base import Budget, Settings
+from framecast.core import components
+from framecast.core.seeding import rng
 from framecast.stores import Stores, prompts
 from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
 from framecast.tasks import pixels
+from framecast.training import sessions
+from framecast.training.batches import Shuffled, loader
+from framecast.training.learner import Learner
+from framecast.training.runs import build
 
 LATENT, LENGTH = 4, 77
 

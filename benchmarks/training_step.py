@@ -4,9 +4,9 @@
 
 Both sides train the same network from the same weights with AdamW, on 384-wide embeddings, history 30, batch 32.
 Bare: forward, loss, backward, optimiser step, on one batch that is always the same; no clipping, no logging. Loop: all
-that `framecast.training` does from one step to the next: loading and moving the batch, seeding, clipping, the learning
-rate, progress, TensorBoard. Steps alternate one by one, so that whatever else the machine does meets both; a repeat's
-ratio is that of the mean step times. Bar: rate ≥ 0.90 of the bare model's.
+that `framecast.training.loop` does from one step to the next: loading and moving the batch, seeding, clipping, the
+learning rate, progress, TensorBoard. Steps alternate one by one, so that whatever else the machine does meets both; a
+repeat's ratio is that of the mean step times. Bar: rate ≥ 0.90 of the bare model's.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from framecast import components, sessions
-from framecast.checkpoints import Checkpoints
-from framecast.config import Budget, Settings
-from framecast.evaluation import Evaluator
-from framecast.learner import Learner
-from framecast.runs import Course, Run, build
-from framecast.seeding import torch_generator
+from framecast.config.base import Budget, Settings
+from framecast.core import components
+from framecast.core.seeding import torch_generator
 from framecast.stores import Stores
 from framecast.tasks.embedding import Windows
-from framecast.tracking import Tracking
-from framecast.training import Loop
+from framecast.training import sessions
+from framecast.training.checkpoints import Checkpoints
+from framecast.training.evaluation import Evaluator
+from framecast.training.learner import Learner
+from framecast.training.loop import Loop
+from framecast.training.runs import Course, Run, build
+from framecast.training.tracking import Tracking
 
 WIDTH, HISTORY, GAP, FRAMES = 384, 30, 1, 60
 MODELS = {"gru": {"name": "recurrent", "cell": "gru", "hidden": 1024}, "tmdn": {"name": "tmdn"}}

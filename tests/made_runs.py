@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from framecast import runs, weights
-from framecast.config import Budget
-from framecast.files import write_json
+from framecast.config.base import Budget
+from framecast.core.files import write_json
 from framecast.models import copy_last_mask, unet
 from framecast.tasks import future_masks, segmentation
+from framecast.training import runs
+from framecast.weights import state_dict
 
 SIZE, CLASSES = (16, 24), 9
 SEGMENT = segmentation.Config(frames="native", view="small", classes=CLASSES)
@@ -25,10 +26,10 @@ def made_run(folder, task, keys, model, model_keys):
     }  # fmt: skip
     facts = {"size": list(SIZE), "resize": "squash"}
     write_json(folder / runs.RECORD, {"spec": spec, "facts": facts})
-    state = weights.snapshot(runs.build(spec, facts))
+    state = state_dict.snapshot(runs.build(spec, facts))
     for bias in state.keys() & {"core.readout.bias"}:  # without it, one class would win everywhere
         state[bias].zero_()
-    weights.save(state, folder / runs.WEIGHTS)
+    state_dict.save(state, folder / runs.WEIGHTS)
     return folder
 
 

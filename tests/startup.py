@@ -10,9 +10,10 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
-from framecast import prediction, scoring
-from framecast.config import Settings
-from framecast.files import read_json
+from framecast.config.base import Settings
+from framecast.core.files import read_json
+from framecast.prediction import inference as prediction
+from framecast.prediction import scoring
 
 HEAVY = {
     "accelerate", "av", "datasets", "diffusers", "h5py", "matplotlib", "openpyxl", "pandas", "pyarrow", "pydantic",

@@ -17,21 +17,26 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from test_encoders import dinov2, save
-from test_encoding import ENCODER
-from test_workflow import Workflow
 
-from framecast import catalogue, cli, encoding, prediction, scoring, training, video, workflow_inputs
-from framecast.config import Budget, Settings
-from framecast.contact_sheet import draw
-from framecast.extraction import extract
-from framecast.index import index_bucket, merge
+from framecast import cli
+from framecast.config.base import Budget, Settings
+from framecast.data.contact_sheet import draw
+from framecast.data.extraction import extract
+from framecast.data.index import index_bucket, merge
+from framecast.data.splits import assign
+from framecast.encoders import encoding
+from framecast.prediction import inference, scoring
 from framecast.scores import read as read_scores
-from framecast.splits import assign
 from framecast.stores import Stores
 from framecast.stores.embeddings import Embeddings
 from framecast.stores.frames import FrameStore
 from framecast.tasks import embedding as task
+from framecast.training import loop
+from framecast.video import codec
+from framecast.workflow import catalogue, inputs
+from tests.encoders.test_encoders import dinov2, save
+from tests.encoders.test_encoding import ENCODER
+from tests.test_workflow import Workflow
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +55,7 @@ def make_videos(folder: Path, names: list[str], frames: int = 5) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         generator = np.random.default_rng(seed)
-        video.encode((generator.integers(0, 255, (32, 32, 3), dtype=np.uint8) for _ in range(frames)), path, 12)
+        codec.encode((generator.integers(0, 255, (32, 32, 3), dtype=np.uint8) for _ in range(frames)), path, 12)
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +114,9 @@ def scores(stores: Stores, out: Path) -> pd.DataFrame:
     settings = Settings(device="cpu", tensorboard=False).model_dump(mode="json")
     run = out / "run"
     outputs = {"model": run / "model.safetensors", "run": run / "run.json", "curve": run / "curve.csv"}
-    training.train(spec, stores, None, None, outputs, out / "work", settings)
+    loop.train(spec, stores, None, None, outputs, out / "work", settings)
     spec["inference"] = task.Inference().model_dump(mode="json")
-    prediction.predict(spec, run, stores, "test", out / "p.h5", settings)
+    inference.predict(spec, run, stores, "test", out / "p.h5", settings)
     scoring.score(spec, out / "p.h5", stores, "test", out / "test.csv", out / "test.json")
     return read_scores([out / "test.csv"]).frame()
 
@@ -123,7 +128,7 @@ WRITER = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from framecast.files import replacing
+from framecast.core.files import replacing
 from framecast.stores import predictions
 from framecast.stores.embeddings import EmbeddingWriter
 
@@ -205,26 +210,26 @@ def test_a_config_that_cannot_be_run_is_one_message(
     Path("file.mp4").touch()
     Path("empty").mkdir()
     with pytest.raises(SystemExit) as caught:
-        workflow_inputs.prepare(config, Path("results"), main=True)
+        inputs.prepare(config, Path("results"), main=True)
     text = str(caught.value.code)
     assert text.startswith("framecast: the config cannot be run:\n") and words in text
 
 
 def test_files_that_a_power_cut_emptied_are_made_again(folder: Path, tmp_path: Path) -> None:
     config = own({"path": str(folder)})
-    first = workflow_inputs.prepare(config, tmp_path, main=True)
+    first = inputs.prepare(config, tmp_path, main=True)
     emptied = [path for path in tmp_path.rglob("*.json") if path.write_text("") == 0]
-    second = workflow_inputs.prepare(config, tmp_path, main=True)
+    second = inputs.prepare(config, tmp_path, main=True)
     assert len(emptied) >= 4 and all(path.stat().st_size for path in emptied)
     assert (first.plan, first.shards) == (second.plan, second.shards)
-    assert workflow_inputs.prepare(config, tmp_path, main=False).shards == first.shards
+    assert inputs.prepare(config, tmp_path, main=False).shards == first.shards
 
 
 def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").touch()
-    flow = workflow_inputs.prepare(own({"path": "~/videos"}), tmp_path / "results", main=True)
+    flow = inputs.prepare(own({"path": "~/videos"}), tmp_path / "results", main=True)
     assert flow.video_folder(SimpleNamespace(data="own", bucket="0")) == str(tmp_path / "videos")
 
 

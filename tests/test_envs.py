@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from framecast.models import openstl_simvp
-from framecast.workflow_inputs import ENVS as ENVS_OF_MODELS
+from framecast.workflow.inputs import ENVS as ENVS_OF_MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVS = sorted(ROOT.glob("envs/*.yaml"))

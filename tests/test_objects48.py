@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_workflow import Workflow
 
-from framecast import shapes
 from framecast.apply.label import label
 from framecast.apply.predict import predict
-from framecast.files import read_json
+from framecast.core.files import read_json
 from framecast.metrics import family
 from framecast.stores import predictions
+from framecast.world import generation
+from tests.test_workflow import Workflow
 
 HEIGHT, WIDTH, GIVEN = 32, 48, 11
 SOURCE = {"kind": "world", "seed": 3, "videos": 40, "frames": [40, 42], "height": HEIGHT, "width": WIDTH, "fps": 12,
@@ -45,7 +45,7 @@ BROKEN = "unlabeled/video_00025"
 def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     flow = Workflow(tmp_path_factory.mktemp("published"), TINY, ("config/objects48.yaml",))
     shares = {"train": 0.35, "val": 0.25, "unlabeled": 0.25, "hidden": 0.15}
-    counts = shapes.write_frame_folders(SOURCE, shares, flow.folder / "data/objects48")
+    counts = generation.write_frame_folders(SOURCE, shares, flow.folder / "data/objects48")
     assert counts == {"train": 15, "val": 10, "unlabeled": 9, "hidden": 6}
     (flow.folder / "data/objects48" / BROKEN / "image_21.png").unlink()
     flow.snakemake(SUBMISSION, "results/comparisons/masks_tuning.json")

@@ -13,13 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_runs import copy_of, frame_folder, pictures, unet_of
 
-from framecast import cli, config_docs, own_files, video, weights
+from framecast import cli
 from framecast.apply import label
-from framecast.files import file_digest
-from framecast.own_files import MARKER, OwnFolder
+from framecast.config import docs
+from framecast.core import own_files
+from framecast.core.files import file_digest
+from framecast.core.own_files import MARKER, OwnFolder
 from framecast.stores.frames import FrameWriter
+from framecast.video import codec
+from framecast.weights import state_dict
+from tests.made_runs import copy_of, frame_folder, pictures, unet_of
 
 SMALL_WORLD = """\
 run: {}
@@ -106,12 +110,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "small.yaml").write_text(SMALL_WORLD)
     (folder / "videos").mkdir()
-    video.encode(pictures(3, (32, 48)), folder / "videos" / "a.mp4", 10)
+    codec.encode(pictures(3, (32, 48)), folder / "videos" / "a.mp4", 10)
     frame_folder(folder / "frames", pictures(4), np.ones((4, 16, 24), np.uint8))
     unet_of(folder / "unet")
     copy_of(folder / "copy")
     (folder / "simvp").mkdir()
-    weights.save({"core.simvp.enc.weight": torch.zeros(2)}, folder / "simvp" / "model.safetensors")
+    state_dict.save({"core.simvp.enc.weight": torch.zeros(2)}, folder / "simvp" / "model.safetensors")
     views = {"small": np.ones((2, 16, 24, 3), np.uint8)}
     with FrameWriter(folder / "store", {"fps": None, "resize": "squash", "views": {"small": [16, 24]}}) as writer:
         writer.start("a.mp4")
@@ -415,4 +419,4 @@ def test_annotating_a_link_writes_the_file_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "link.yaml").symlink_to("real.yaml")
     assert cli.main(["config", "annotate", str(tmp_path / "link.yaml")]) == 0
     assert (tmp_path / "link.yaml").is_symlink()
-    assert (tmp_path / "real.yaml").read_text().startswith(config_docs.HEAD[0])
+    assert (tmp_path / "real.yaml").read_text().startswith(docs.HEAD[0])

@@ -10,9 +10,9 @@ import ast
 from pathlib import Path
 
 import pytest
-import startup
 
-from framecast import components
+from framecast.core import components
+from tests import startup
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
 TABLES = {"pandas", "pyarrow"}

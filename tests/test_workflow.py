@@ -124,7 +124,7 @@ class Workflow:
 
 @pytest.fixture(scope="module")
 def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    from framecast import shapes
+    from framecast.world import generation
 
     flow = Workflow(tmp_path_factory.mktemp("user's folder"))
     source = {
@@ -137,7 +137,7 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
         "fps": 12,
         "objects": [1, 2],
     }
-    shapes.write_folder(source, flow.folder / "made")
+    generation.write_folder(source, flow.folder / "made")
     videos = flow.folder / "videos with blanks"
     videos.mkdir()
     for number, path in enumerate(sorted((flow.folder / "made").rglob("*.mp4"))):
@@ -199,9 +199,9 @@ def test_what_cannot_be_read_is_in_the_rejected_table(workflow: Workflow) -> Non
         ("src/framecast/tasks/embedding.py", '"""Next-embedding prediction', '"""Another text', set()),
         ("src/framecast/tasks/embedding.py", "def preview(", "def preview_renamed(", set()),
         ("src/framecast/tasks/embedding.py", "def score(", "def _nothing():\n    return 1\n\n\ndef score(", set()),
-        ("src/framecast/progress.py", "FAILED after", "failed after", set()),
+        ("src/framecast/core/progress.py", "FAILED after", "failed after", set()),
         (
-            "src/framecast/statistics.py",
+            "src/framecast/analysis/statistics.py",
             "RESAMPLES = 2000",
             "RESAMPLES = 1999",
             {"compare", "summarize", "report_page"},

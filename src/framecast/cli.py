@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framecast import __version__
-from framecast.devices import DEVICES
+from framecast.core.devices import DEVICES
 
 FOLDER = ": new, empty, or made by the same command"
 
@@ -167,7 +167,7 @@ def _weights_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _index(options: argparse.Namespace) -> int:
-    from framecast.index import index_folder
+    from framecast.data.index import index_folder
 
     print(index_folder(options.folder.expanduser(), options.out, options.timeout))
     return 0
@@ -198,7 +198,7 @@ CONFIG = Path(__file__).resolve().parents[2] / "config" / "config.yaml"
 
 
 def _world(options: argparse.Namespace) -> int:
-    from framecast import shapes
+    from framecast.world import generation
 
     source = _world_source(options)
     if options.truth is not None and options.layout != "frame_folders":
@@ -206,22 +206,22 @@ def _world(options: argparse.Namespace) -> int:
     if options.layout in SHARES:
         shares = SHARES[options.layout] if options.shares is None else dict(options.shares)
         if options.layout == "ssv2":
-            counts = shapes.write_ssv2(source, shares, options.out)
+            counts = generation.write_ssv2(source, shares, options.out)
         else:
-            counts = shapes.write_frame_folders(source, shares, options.out, options.truth)
+            counts = generation.write_frame_folders(source, shares, options.out, options.truth)
         print(f"{', '.join(f'{count} {name}' for name, count in counts.items())} videos in {options.out}")
         return 0
     if options.shares is not None:
         raise ValueError("--shares belongs to --layout frame_folders and --layout ssv2")
-    shapes.write_folder(source, options.out)
+    generation.write_folder(source, options.out)
     print(f"{source['videos']} videos with labels in {options.out}")
     return 0
 
 
 def _world_source(options: argparse.Namespace) -> dict[str, Any]:
     """The config's world with the changes of the command line."""
-    from framecast.config import Config, WorldSource
-    from framecast.validation import known, parse
+    from framecast.config.base import Config, WorldSource
+    from framecast.core.validation import known, parse
 
     config = parse(Config, _merged([options.config or CONFIG]))
     known("data", options.data, config.data, "--data")
@@ -234,17 +234,17 @@ def _world_source(options: argparse.Namespace) -> dict[str, Any]:
         source["height"], source["width"] = options.size
     source = parse(WorldSource, source, f"--data {options.data}").model_dump(mode="json")
     if source["tasks"] is not None:
-        from framecast.plan import task_list
+        from framecast.workflow.plan import task_list
 
         source["tasks"] = task_list(config, source["tasks"], f"data.{options.data}.source.tasks")
     return source
 
 
 def _filter(options: argparse.Namespace) -> int:
-    from framecast.annotations.ssv2_selection import counts
-    from framecast.config import Config
-    from framecast.plan import task_list
-    from framecast.validation import parse
+    from framecast.config.base import Config
+    from framecast.core.validation import parse
+    from framecast.data.annotations.ssv2_selection import counts
+    from framecast.workflow.plan import task_list
 
     tasks = task_list(parse(Config, _merged([options.config or CONFIG])), options.tasks, "--tasks")
     missing = 0
@@ -256,14 +256,14 @@ def _filter(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from framecast.png_export import export_png
+    from framecast.data.png_export import export_png
 
     export_png(options.frames, options.view, options.out)
     return 0
 
 
 def _show(options: argparse.Namespace) -> int:
-    from framecast import console
+    from framecast.analysis import console
 
     print((console.markdown if options.markdown else console.comparisons)(options.results))
     return 0
@@ -285,7 +285,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _edit(options: argparse.Namespace) -> int:
     from framecast.apply.edit import Wish, edit, exported
-    from framecast.hub import WeightsError
+    from framecast.weights.hub import WeightsError
 
     if options.frame < 0 or options.steps < 1:
         raise ValueError(f"--frame is {options.frame} and --steps {options.steps}; at least 0 and 1 are needed")
@@ -313,25 +313,25 @@ def _told(outcomes: list[Any], out: Path) -> int:
 
 
 def _weights_import(options: argparse.Namespace) -> int:
-    from framecast import openstl_weights
+    from framecast.weights import openstl
 
-    count = openstl_weights.import_file(options.checkpoint, options.out, options.prefix)
+    count = openstl.import_file(options.checkpoint, options.out, options.prefix)
     print(f"{count} tensors in {options.out}")
     return 0
 
 
 def _weights_export(options: argparse.Namespace) -> int:
-    from framecast import openstl_weights
+    from framecast.weights import openstl
 
-    count = openstl_weights.export_run(options.run, options.out, options.lightning)
+    count = openstl.export_run(options.run, options.out, options.lightning)
     print(f"{count} tensors in {options.out}")
     return 0
 
 
 def _config_check(options: argparse.Namespace) -> int:
-    from framecast import plan
-    from framecast.config import Config
-    from framecast.validation import parse
+    from framecast.config.base import Config
+    from framecast.core.validation import parse
+    from framecast.workflow import plan
 
     made = plan.resolve(parse(Config, _merged(options.files)))
     print(f"{len(made['experiments'])} experiments and {len(made['comparisons'])} comparisons are active and valid")
@@ -360,18 +360,18 @@ def _merged(files: list[Path]) -> dict:
 
 
 def _config_print(options: argparse.Namespace) -> int:
-    from framecast import config_docs
+    from framecast.config import docs
 
-    print(getattr(config_docs, options.what)(), end="")
+    print(getattr(docs, options.what)(), end="")
     return 0
 
 
 def _config_annotate(options: argparse.Namespace) -> int:
-    from framecast import config_docs
-    from framecast.files import replacing
+    from framecast.config import docs
+    from framecast.core.files import replacing
 
     try:
-        text = config_docs.annotate(options.file.read_text(encoding="utf-8"))
+        text = docs.annotate(options.file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{options.file}: {error}") from error
     with replacing(options.file.resolve()) as temporary:

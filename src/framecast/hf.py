@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from framecast.files import canonical, digest, file_digest, read_json
-from framecast.prompts import prompt
+from framecast.core.files import canonical, digest, file_digest, read_json
+from framecast.core.validation import known
+from framecast.encoders.prompts import prompt
 from framecast.stores import Stores
 from framecast.stores.frames import Frames, FrameStore
-from framecast.validation import known
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,7 +10,7 @@ import pandas as pd
 
 import framecast.models
 import framecast.tasks
-from framecast.config import Budget
+from framecast.config.base import Budget
 from framecast.stores import Stores
 
 HERE = Path(__file__).resolve().parent

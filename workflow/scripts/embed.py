@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import first, job
+from framecast.workflow.jobs import first, job
 
 with job(snakemake) as (params, settings):
-    from framecast.encoding import encode
+    from framecast.encoders.encoding import encode
 
     weights = first(snakemake.input.get("weights", [])) or params["encoder"]["hub"]
     outputs = Path(snakemake.output[0]), settings["device"]

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import first, job
+from framecast.workflow.jobs import first, job
 
 with job(snakemake) as (params, settings):
-    from framecast.prompts import embed
+    from framecast.encoders.prompts import embed
 
     weights = first(snakemake.input.get("weights", [])) or params["encoder"]["hub"]
     sources = [Path(path) for path in snakemake.input.get("sources", [])]

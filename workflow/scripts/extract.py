@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from framecast.jobs import job
+from framecast.workflow.jobs import job
 
 with job(snakemake) as (params, _):
-    from framecast.extraction import extract
+    from framecast.data.extraction import extract
 
     extract(Path(snakemake.input[0]), params["frame_set"], Path(snakemake.output[0]))

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import by_split, job, stores
+from framecast.workflow.jobs import by_split, job, stores
 
 with job(snakemake) as (params, _):
-    from framecast.gallery import draw
+    from framecast.prediction.gallery import draw
 
     predictions = [Path(path) for path in snakemake.input.predictions]
     for split, picture in by_split(list(snakemake.output)).items():

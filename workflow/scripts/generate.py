@@ -1,8 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import job
+from framecast.workflow.jobs import job
 
 with job(snakemake) as (params, _):
-    from framecast import catalogue, shapes
+    from framecast.workflow import catalogue
+    from framecast.world import generation
 
-    shapes.generate(params["source"], catalogue.videos(params["listing"]), Path(snakemake.output[0]))
+    generation.generate(params["source"], catalogue.videos(params["listing"]), Path(snakemake.output[0]))

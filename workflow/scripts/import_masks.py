@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from framecast.jobs import job
+from framecast.workflow.jobs import job
 
 with job(snakemake) as (params, _):
-    from framecast.mask_import import import_masks
+    from framecast.data.mask_import import import_masks
 
     import_masks(Path(snakemake.input[0]), params["rules"], Path(snakemake.output[0]))

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from framecast.jobs import job
+from framecast.workflow.jobs import job
 
 with job(snakemake):
-    from framecast.index import merge
+    from framecast.data.index import merge
 
     merge([Path(part) for part in snakemake.input], Path(snakemake.output.index), Path(snakemake.output.rejected))

@@ -1,7 +1,7 @@
-from framecast.jobs import by_split, job, stores
+from framecast.workflow.jobs import by_split, job, stores
 
 with job(snakemake) as (params, _):
-    from framecast.run_pictures import draw
+    from framecast.prediction.pictures import draw
 
     files = [by_split(snakemake.input[name]) for name in ("predictions", "scores", "facts")]
     for split, folder in by_split(list(snakemake.output)).items():

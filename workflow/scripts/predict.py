@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from framecast.jobs import by_split, first, folder_of, job, stores
+from framecast.workflow.jobs import by_split, first, folder_of, job, stores
 
 with job(snakemake) as (params, settings):
-    from framecast import runs
-    from framecast.prediction import predict
+    from framecast.prediction.inference import predict
+    from framecast.training import runs
 
     made = {name: Path(path) for name, path in snakemake.output.items() if name != "predictions"}
     if made:

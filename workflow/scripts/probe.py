@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import job
+from framecast.workflow.jobs import job
 
 with job(snakemake):
-    from framecast.probing import probe
+    from framecast.encoders.probing import probe
 
     embeddings, labels = (
         [Path(path) for path in group] for group in (snakemake.input.embeddings, snakemake.input.labels)

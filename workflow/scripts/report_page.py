@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from framecast.jobs import job, report_inputs
+from framecast.workflow.jobs import job, report_inputs
 
 with job(snakemake) as (params, _):
-    from framecast import report
+    from framecast.analysis.report import page
 
-    report.write(report_inputs(snakemake.input, params), Path(snakemake.output[0]))
+    page.write(report_inputs(snakemake.input, params), Path(snakemake.output[0]))

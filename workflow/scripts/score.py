@@ -1,7 +1,7 @@
-from framecast.jobs import by_split, job, stores
+from framecast.workflow.jobs import by_split, job, stores
 
 with job(snakemake) as (params, _):
-    from framecast.scoring import score
+    from framecast.prediction.scoring import score
 
     predictions, tables, facts = (by_split(snakemake.input.predictions), by_split(snakemake.output.scores),
                                   by_split(snakemake.output.facts))  # fmt: skip

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import job
+from framecast.workflow.jobs import job
 
 with job(snakemake) as (params, _):
-    from framecast.splits import assign
+    from framecast.data.splits import assign
 
     labels = [Path(folder) for folder in snakemake.input.get("labels", [])]
     outputs = Path(snakemake.output.samples), Path(snakemake.output.report)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from framecast.jobs import job, report_inputs
+from framecast.workflow.jobs import job, report_inputs
 
 with job(snakemake) as (params, _):
-    from framecast import workbook
+    from framecast.analysis import workbook
 
     workbook.write(report_inputs(snakemake.input, params), Path(snakemake.output[0]))

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import first, job, stores
+from framecast.workflow.jobs import first, job, stores
 
 with job(snakemake) as (params, settings):
-    from framecast.training import train
+    from framecast.training.loop import train
 
     tuned, parent = first(snakemake.input.get("tuned", [])), first(snakemake.input.get("parent", []))
     outputs = {name: Path(path) for name, path in snakemake.output.items()}

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from framecast.jobs import first, job, stores
+from framecast.workflow.jobs import first, job, stores
 
 with job(snakemake) as (params, settings):
-    from framecast.training import tune
+    from framecast.training.loop import tune
 
     parent = first(snakemake.input.get("parent", []))
     work = Path("results/work") / snakemake.wildcards.experiment

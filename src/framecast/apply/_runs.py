@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from framecast import runs, sessions
-from framecast.config import Budget, Settings
-from framecast.files import read_json
-from framecast.prediction import load_run
+from framecast.config.base import Budget, Settings
+from framecast.core.files import read_json
+from framecast.prediction.inference import load_run
+from framecast.training import runs, sessions
 
 EXAMPLES = {
     "segmentation": "results/runs/unet/seed_0",

@@ -16,11 +16,11 @@ from typing import Any, TextIO
 import av
 import numpy as np
 
-from framecast import frame_folders, video
-from framecast.config import PlainSource
-from framecast.files import replacing
-from framecast.listing import is_picture, list_frame_folders, list_videos
-from framecast.video import Probe, VideoError
+from framecast.config.base import PlainSource
+from framecast.core.files import replacing
+from framecast.video import codec, frame_folders
+from framecast.video.codec import Probe, VideoError
+from framecast.video.listing import is_picture, list_frame_folders, list_videos
 
 FOLDER_FPS = 12.0
 """Frames/s of what is drawn of a frame folder: pictures say nothing of time."""
@@ -61,7 +61,7 @@ class Clip:
                 raise VideoError("there is no such file or folder")
             if not self.path.is_file():
                 raise VideoError("not a regular file")
-            return video.probe(self.path)
+            return codec.probe(self.path)
         except (av.FFmpegError, OSError) as error:
             raise VideoError(_reason(error)) from error
 
@@ -82,7 +82,7 @@ class Clip:
             if self.is_folder:
                 frames = frame_folders.decode(self.path, FOLDER_FPS, views, resize)
             else:
-                frames = video.decode(self.path, views, resize, complaints=complaints)
+                frames = codec.decode(self.path, views, resize, complaints=complaints)
             for frame in frames:
                 yield frame.views
         except (av.FFmpegError, OSError) as error:

@@ -19,14 +19,19 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from framecast import devices, hub, pipeline_export, prompts, runs, sampler, tokens, weights
 from framecast.apply._runs import running, trained
 from framecast.apply._sources import Clip
-from framecast.files import read_json, replacing
-from framecast.mask_pictures import row
-from framecast.own_files import check_new_file
+from framecast.core import devices
+from framecast.core.files import read_json, replacing
+from framecast.core.own_files import check_new_file
+from framecast.encoders import prompts
+from framecast.ops import sampler
+from framecast.pictures.masks import row
+from framecast.prediction.export import diffusers_pipeline
 from framecast.tasks import progress
-from framecast.video import VideoError
+from framecast.training import runs
+from framecast.video.codec import VideoError
+from framecast.weights import hub, state_dict, tokens
 
 SIDES: dict[str, Callable[..., Image.Image]] = {"squash": Image.Image.resize, "crop": ImageOps.fit, "pad": ImageOps.pad}
 """How a picture comes to a size, by the frame sets' policy."""
@@ -168,7 +173,7 @@ def opened(pipeline: str, revision: str | None, run: Path | None, device: str) -
         ValueError: it takes no input frame, or the run's weights do not fit.
     """
     folder = hub.folder(pipeline, revision, "unet", "vae", "text_encoder")
-    found = pipeline_export.load(folder, given=True)
+    found = diffusers_pipeline.load(folder, given=True)
     latent, inputs = found.vae.config.latent_channels, found.unet.config.in_channels
     if inputs != 2 * latent:
         raise ValueError(
@@ -179,8 +184,8 @@ def opened(pipeline: str, revision: str | None, run: Path | None, device: str) -
     if run is None:
         return Source(found)
     facts, path = read_json(run / runs.RECORD)["facts"], runs.weights_file(run)
-    own = {name.removeprefix("core.unet."): tensor for name, tensor in weights.load(path).items()}
-    weights.restore(found.unet, own, str(path))
+    own = {name.removeprefix("core.unet."): tensor for name, tensor in state_dict.load(path).items()}
+    state_dict.restore(found.unet, own, str(path))
     return Source(found, tuple(facts["pixels"]), facts["resize"])
 
 

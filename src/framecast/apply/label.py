@@ -18,14 +18,15 @@ import av
 import numpy as np
 import torch
 
-from framecast import progress, video
 from framecast.apply._runs import Trained, running, trained
 from framecast.apply._sources import Clip, Journal, Outcome, Views, find
-from framecast.mask_pictures import overlay
-from framecast.own_files import OwnFolder
+from framecast.core import progress
+from framecast.core.own_files import OwnFolder
+from framecast.pictures.masks import overlay
 from framecast.stores.masks import resized
 from framecast.tasks import segmentation
-from framecast.video import VideoError
+from framecast.video import codec
+from framecast.video.codec import VideoError
 
 TABLE = "labels.csv"
 
@@ -73,7 +74,7 @@ def _labelled(clip: Clip, segmenter: Trained, place: torch.device, own: OwnFolde
         size, fps = clip.size, clip.fps
         with own.part(clip.video_id) as folder:
             pictures = _overlays(clip, segmenter, place, masks, complaints)
-            frames = video.encode(pictures, folder / "overlay.mp4", fps)
+            frames = codec.encode(pictures, folder / "overlay.mp4", fps)
             _write(masks, (frames, *size), folder / "mask.npy")
     except (VideoError, av.FFmpegError) as error:
         return Outcome(clip.video_id, sum(map(len, masks)), "failed", str(error))

@@ -20,16 +20,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from framecast import frame_folders, progress
 from framecast.apply._runs import Trained, running, trained
 from framecast.apply._sources import Clip, Journal, Outcome, find, too_short
 from framecast.apply.label import segmented
-from framecast.listing import MASKS
-from framecast.mask_submission import write_last
-from framecast.own_files import OwnFolder
+from framecast.core import progress
+from framecast.core.own_files import OwnFolder
+from framecast.pictures.submission import write_last
 from framecast.stores.masks import resized
 from framecast.tasks import future_masks
-from framecast.video import VideoError
+from framecast.video import frame_folders
+from framecast.video.codec import VideoError
+from framecast.video.listing import MASKS
 
 TABLE = "outcomes.csv"
 

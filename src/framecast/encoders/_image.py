@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from framecast import hub
-from framecast.files import digest
+from framecast.core.files import digest
+from framecast.weights import hub
 
 
 class FrameEncoder(nn.Module, ABC):

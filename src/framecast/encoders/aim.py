@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from framecast import hub
 from framecast.encoders._image import ImageEncoder
+from framecast.weights import hub
 
 
 class Aim(ImageEncoder):

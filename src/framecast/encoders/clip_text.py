@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from framecast import hub
-from framecast.files import canonical, digest, file_digest, read_json
+from framecast.core.files import canonical, digest, file_digest, read_json
+from framecast.weights import hub
 
 ARCHITECTURES = ("clip_text_model", "clip")
 TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
@@ -78,7 +78,7 @@ def load(weights: str, revision: str | None) -> ClipText:
 
 def _tokenizer(path: Path, config: Any) -> Any:
     """The tokenizer of a folder, after checking that it suits the network with this config."""
-    from framecast.tokens import FolderTokens
+    from framecast.weights.tokens import FolderTokens
 
     tokens = FolderTokens(path)
     tokenizer, positions = tokens.tokenizer, config.max_position_embeddings

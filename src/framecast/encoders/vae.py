@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framecast import diffusers_folders, hub
+from framecast.core.files import canonical, digest, file_digest
 from framecast.encoders._image import FrameEncoder, check_frames
-from framecast.files import canonical, digest, file_digest
+from framecast.weights import diffusers_folders, hub
 
 PART = "vae"
 """Subfolder of a pipeline that holds its autoencoder."""

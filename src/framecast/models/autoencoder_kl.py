@@ -14,9 +14,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from framecast.config import Closed, Positive, Pretrained
+from framecast.config.base import Closed, Positive, Pretrained
 from framecast.encoders import vae
-from framecast.ops.layout import fast_layout
+from framecast.ops.memory_format import fast_layout
 
 NARROW = -6.0
 """Logarithm of the posterior's variance that training starts at."""

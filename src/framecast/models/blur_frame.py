@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from framecast.config import Closed
+from framecast.config.base import Closed
 
 NonNegative = Annotated[float, Field(ge=0)]
 REACH = 4

@@ -1,6 +1,6 @@
 """CLIP (Radford et al. 2021, arXiv 2103.00020), small: pictures and texts into one space.
 
-The network is transformers' `CLIPModel`, so that its parts load like any CLIP (`framecast.encoders.export_clip`).
+The network is transformers' `CLIPModel`, so that its parts load like any CLIP (`framecast.prediction.export.clip`).
 
 Axes: N pictures, B texts, L tokens, P projection. Tokens: start is 0, end is 1, and texts are filled up with the end.
 """
@@ -11,7 +11,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from framecast.config import Closed, Positive
+from framecast.config.base import Closed, Positive
 
 
 class Config(Closed):

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from framecast.config import Closed
+from framecast.config.base import Closed
 
 
 class Config(Closed):

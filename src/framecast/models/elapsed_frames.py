@@ -12,7 +12,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from framecast.config import Closed
+from framecast.config.base import Closed
 
 
 class Config(Closed):

@@ -22,8 +22,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from framecast import diffusers_folders, hub, weights
-from framecast.config import Closed, Positive, Pretrained
+from framecast.config.base import Closed, Positive, Pretrained
+from framecast.weights import diffusers_folders, hub, state_dict
 
 FIRST = "conv_in.weight"
 
@@ -107,7 +107,7 @@ class InstructPix2Pix(nn.Module):
         if self.config.base is None:
             return
         path = _folder(self.config.base)
-        weights.restore(self.unet, self._widened(diffusers_folders.tensors(path, "unet"), FIRST), str(path))
+        state_dict.restore(self.unet, self._widened(diffusers_folders.tensors(path, "unet"), FIRST), str(path))
 
     def adopt(self, tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         """Weights of another experiment (names start with `prefix`), the first convolution as wide as this one's."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from framecast.core.validation import ConfigError
 from framecast.models.simvp import Config, MaskPredictor, check_sizes
-from framecast.validation import ConfigError
 
 __all__ = ["BackendMissing", "Config", "build"]
 

@@ -26,8 +26,8 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from framecast import hub
-from framecast.config import Closed, Positive, Pretrained
+from framecast.config.base import Closed, Positive, Pretrained
+from framecast.weights import hub
 
 
 class Config(Closed):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from framecast.config import Closed, Positive
+from framecast.config.base import Closed, Positive
 from framecast.ops.steps import Steps
 
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from framecast.config import Closed
+from framecast.config.base import Closed
 
 
 class Config(Closed):

@@ -2,7 +2,7 @@
 
 Sources: SimVP, Gao et al. 2022 (arXiv 2206.05099); gSTA translator, Tan et al. 2022 (arXiv 2211.12509). `SimVP` has the
 parameters of OpenSTL's `SimVP_Model` (github.com/chengtan9907/OpenSTL, model_type gSTA), name by name and shape by
-shape, so that weights go both ways (`framecast.openstl_weights`); tests hold its output to OpenSTL's.
+shape, so that weights go both ways (`framecast.weights.openstl`); tests hold its output to OpenSTL's.
 
 A frame-wise encoder halves the frames N_S / 2 times; the translator sees all frames at once, their channels stacked
 (T · S), through convolutional attention with a large kernel; a frame-wise decoder doubles them again and adds the
@@ -23,10 +23,10 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from framecast.config import Closed, Positive
+from framecast.config.base import Closed, Positive
 from framecast.models import shift_mask
 from framecast.models.shift_mask import ShiftMask
-from framecast.ops.layout import fast_layout
+from framecast.ops.memory_format import fast_layout
 
 COPY = 5.0
 """Logit that the residual's class starts with, over 0 of the others."""

@@ -1,6 +1,6 @@
 """A small network of DINOv2's architecture with a decoder: frame → embedding → frame.
 
-The encoder is transformers' `Dinov2Model`, so that it loads like any DINOv2 (`framecast.encoders.export_dino`).
+The encoder is transformers' `Dinov2Model`, so that it loads like any DINOv2 (`framecast.prediction.export.dino`).
 Shapes: frames [B, 3, H, W] in [0, 1]; embedding [B, D]; deviation [B, 3, H, W]; motion map [B, M, M].
 
 Sources: encoder: Oquab et al. 2023, arXiv 2304.07193. Decoder: a linear map to a coarse grid, then nearest
@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framecast.config import Closed, Positive
+from framecast.config.base import Closed, Positive
 
 GAIN = 8.0
 """Both linear readouts are multiplied by it, so that they learn that much faster than the network: without it, the

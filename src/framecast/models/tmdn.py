@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from framecast.config import Closed, Positive
+from framecast.config.base import Closed, Positive
 from framecast.ops.steps import Steps
 
 

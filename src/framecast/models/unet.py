@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from framecast.config import Closed, Positive
-from framecast.ops.layout import fast_layout
+from framecast.config.base import Closed, Positive
+from framecast.ops.memory_format import fast_layout
 
 
 class Config(Closed):

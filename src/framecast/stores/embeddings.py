@@ -19,7 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from framecast.files import canonical
+from framecast.core.files import canonical
 
 FORMAT = 1
 """Version of the file's layout; a reader refuses others."""
@@ -28,7 +28,7 @@ BLOCK = 2**20
 
 
 class EmbeddingWriter:
-    """Writes one file: `append` in order, then `finish`. `path` should come from `framecast.files.replacing`.
+    """Writes one file: `append` in order, then `finish`. `path` should come from `framecast.core.files.replacing`.
 
     A context manager that closes the file. A file without `finish` has no identity and is refused by the reader.
     """

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from framecast.files import canonical, digest, read_json, write_json
+from framecast.core.files import canonical, digest, read_json, write_json
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses others."""
@@ -141,7 +141,7 @@ def _write_all(file: FileIO, values: np.ndarray) -> None:
 class FrameWriter:
     """Writes one store: for each video `start`, its frames with `append`; at the end `finish`.
 
-    A context manager that closes its files; `folder` should come from `framecast.files.replacing`.
+    A context manager that closes its files; `folder` should come from `framecast.core.files.replacing`.
     """
 
     def __init__(self, folder: Path, frame_set: dict[str, Any]) -> None:

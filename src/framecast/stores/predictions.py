@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from framecast.files import digest, replacing
+from framecast.core.files import digest, replacing
 
 FORMAT = 1
 ARRAYS = "arrays"

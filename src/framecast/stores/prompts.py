@@ -19,7 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from framecast.files import canonical, digest, replacing
+from framecast.core.files import canonical, digest, replacing
 
 FORMAT = 1
 """Version of the file's layout; a reader refuses others."""

@@ -1,0 +1,1 @@
+"""What is predicted from what: one file a task with its data set, loss, prediction and scores."""

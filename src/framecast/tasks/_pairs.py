@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framecast.seeding import derive
+from framecast.core.seeding import derive
 from framecast.stores import Stores
 from framecast.stores.embeddings import Embeddings
 from framecast.stores.frames import Frames

@@ -5,9 +5,9 @@ their text and far from the other texts of the batch (Radford et al. 2021, arXiv
 2104.08860). Texts of a set in the form of Something-Something repeat: equal texts in a batch are no negatives of each
 other, the loss asks for any of them.
 
-The tokenizer is made of the training split's texts, the wording of prompts and digits (`framecast.bpe`) and kept in
-the run's facts. Some training texts come in the wording of prompts, with or without a percent that is drawn for the
-video, so that these words have been seen; the percent says nothing on the frames.
+The tokenizer is made of the training split's texts, the wording of prompts and digits (`framecast.weights.bpe`) and
+kept in the run's facts. Some training texts come in the wording of prompts, with or without a percent that is drawn for
+the video, so that these words have been seen; the percent says nothing on the frames.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from framecast import bpe, tokens
-from framecast.config import Closed, Fraction, Positive
-from framecast.files import digest
+from framecast.config.base import Closed, Fraction, Positive
+from framecast.core.files import digest
+from framecast.core.seeding import rng
+from framecast.encoders.prompts import prompt
 from framecast.metrics import recall_1
-from framecast.prompts import prompt
-from framecast.seeding import rng
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.tasks._tensors import as_tensors, pixels, without_gradients
+from framecast.weights import bpe, tokens
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from framecast.config import Closed, Positive
-from framecast.files import digest
+from framecast.config.base import Closed, Positive
+from framecast.core.files import digest
+from framecast.core.seeding import torch_generator
 from framecast.metrics import cosine, mse, ranks
-from framecast.seeding import torch_generator
 from framecast.stores import Stores
 from framecast.tasks._tensors import as_tensors, without_gradients
 

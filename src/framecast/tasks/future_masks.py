@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from framecast.config import Closed, Fraction, Positive
-from framecast.mask_pictures import column, overlay, painted, row
-from framecast.mask_submission import write_last
-from framecast.seeding import drawn
+from framecast.config.base import Closed, Fraction, Positive
+from framecast.core.seeding import drawn
+from framecast.pictures.masks import column, overlay, painted, row
+from framecast.pictures.submission import write_last
 from framecast.stores import Stores
 from framecast.tasks import _masks
 from framecast.tasks._clips import Clips, clips_of
@@ -319,7 +319,8 @@ def gallery(
 
 
 def submit(config: dict[str, Any], predictions: Predictions, dataset: Clips, out: Path) -> None:
-    """Write what is handed in (`mask_submission.write_last`): the last mask of each video, in order of the sample ids.
+    """Write what is handed in (`pictures.submission.write_last`): the last mask of each video, in order of the sample
+    ids.
 
     Masks have the videos' own size, or the view's where the videos have several.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from framecast.config import Closed, Positive
+from framecast.config.base import Closed, Positive
 from framecast.metrics import psnr
 from framecast.stores import Stores
 from framecast.stores.frames import Frames

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from framecast import diffusers_folders, frame_pictures
-from framecast.config import Closed, Positive
-from framecast.mask_pictures import column, row
-from framecast.seeding import drawn, torch_generator
+from framecast.config.base import Closed, Positive
+from framecast.core.seeding import drawn, torch_generator
+from framecast.pictures import frames as frame_pictures
+from framecast.pictures.masks import column, row
 from framecast.stores import Stores
 from framecast.tasks._pairs import Pairs, pairs_of
 from framecast.tasks._tensors import pixels, without_gradients
+from framecast.weights import diffusers_folders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -264,7 +265,7 @@ def predict(
     """
     import torch
 
-    from framecast import sampler
+    from framecast.ops import sampler
 
     if hasattr(module.core, "answer"):
         found = module.core.answer(batch.get("input_frame"), batch["target"].chunk(2, 1)[0])
@@ -287,7 +288,7 @@ def drawn_latents(
     generators: list[torch.Generator],
 ) -> Tensor:
     """Scaled latents [B, C, h, w]; see `sampler.denoise`."""
-    from framecast import sampler
+    from framecast.ops import sampler
 
     chosen = sampler.scheduler(module.core.scheduler, inference["scheduler"])
     return sampler.denoise(module.core, chosen, text, empty, source, module.shape, inference, generators)
@@ -317,7 +318,7 @@ def _pictured(batch: dict[str, Any], latents: Tensor, decode: str) -> Tensor:
 
 
 def _decoded(batch: dict[str, Any], latents: Tensor) -> Tensor:
-    from framecast import sampler
+    from framecast.ops import sampler
 
     return sampler.decoded(autoencoder(batch["autoencoder"], str(latents.device)), latents)
 
@@ -387,5 +388,5 @@ def gallery(
 
 
 def pictures(config: dict[str, Any], predictions: Predictions, dataset: Pairs, folder: Path) -> list[dict[str, Any]]:
-    """target/, output/ and comparison/ of every sample; see `frame_pictures.of_task`."""
+    """target/, output/ and comparison/ of every sample; see `pictures.frames.of_task`."""
     return frame_pictures.of_task(config, predictions, dataset, folder)

@@ -8,7 +8,8 @@ length neither. Left and right matter, so nothing is mirrored. The template of t
 those of the training split, for baselines that look at no word.
 
 Texts are tokenised once, when the data set is made. A text encoder from the hub comes with its own tokenizer; for a
-small one made here, the tokens are the words of the training split, kept in the run's facts (`framecast.tokens`).
+small one made here, the tokens are the words of the training split, kept in the run's facts
+(`framecast.weights.tokens`).
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from framecast import hub, tokens
-from framecast.config import Closed, Fraction, Positive, Pretrained
-from framecast.mask_pictures import column, row
+from framecast.config.base import Closed, Fraction, Positive, Pretrained
+from framecast.core.seeding import drawn, rng, torch_generator
 from framecast.metrics import abs_error
-from framecast.seeding import drawn, rng, torch_generator
+from framecast.pictures.masks import column, row
 from framecast.stores import Stores, states
 from framecast.stores.frames import Frames
 from framecast.tasks._tensors import as_tensors, pixels, without_gradients
+from framecast.weights import hub, tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +114,8 @@ class Texts:
     """The texts of a split as tokens, each distinct one tokenised once.
 
     Attributes: size, different tokens there are. vocabulary, the words that are tokens; None for a hub's tokenizer.
-    table: see `framecast.tokens.Table`. place [V], row of each video in it. other [V], row of another action's text
-    (the own row where there is none).
+    table: see `framecast.weights.tokens.Table`. place [V], row of each video in it. other [V], row of another action's
+    text (the own row where there is none).
     """
 
     def __init__(self, config: dict[str, Any], training: Sequence[str], videos: pd.DataFrame) -> None:

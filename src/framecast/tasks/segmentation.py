@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from framecast.config import Closed, Positive
-from framecast.mask_pictures import column, overlay, painted, row
-from framecast.seeding import drawn
+from framecast.config.base import Closed, Positive
+from framecast.core.seeding import drawn
+from framecast.pictures.masks import column, overlay, painted, row
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.stores.masks import Masks, resized

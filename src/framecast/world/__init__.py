@@ -1,1 +1,1 @@
-"""The embedded world: objects, physics, scenes, pictures and words. `framecast.shapes` is its face."""
+"""The embedded world: objects, physics, scenes, pictures and words. `framecast.world.generation` is its face."""

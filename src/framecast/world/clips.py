@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from framecast.seeding import rng
+from framecast.core.seeding import rng
 from framecast.world import texts
 from framecast.world.actions import ACTIONS
 from framecast.world.render import Picture, render

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from framecast.files import write_json
-from framecast.progress import track
+from framecast.core.files import write_json
+from framecast.core.progress import track
 from framecast.stores.masks import MaskWriter
-from framecast.video import encode
+from framecast.video.codec import encode
 from framecast.world import texts
 from framecast.world.actions import ACTIONS, ORDER
 from framecast.world.clips import Clip, paint, simulate

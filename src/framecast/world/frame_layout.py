@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from framecast.listing import MASKS
-from framecast.png_export import COMPRESSION
-from framecast.progress import track
+from framecast.core.progress import track
+from framecast.data.png_export import COMPRESSION
+from framecast.video.listing import MASKS
 from framecast.world.clips import paint, simulate
 
 FRAMES = {"train": 22, "val": 22, "unlabeled": 22, "hidden": 11}

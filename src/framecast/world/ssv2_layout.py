@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from framecast.annotations.templates import TEMPLATES, bare
-from framecast.files import write_json
-from framecast.progress import track
-from framecast.video import encode
+from framecast.core.files import write_json
+from framecast.core.progress import track
+from framecast.data.annotations.templates import TEMPLATES, bare
+from framecast.video.codec import encode
 from framecast.world.clips import paint, simulate
 from framecast.world.files import CRF, label
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from framecast.seeding import rng
+from framecast.core.seeding import rng
 from framecast.world import physics
 from framecast.world.objects import CLASSES, COLOURS, Solid
 

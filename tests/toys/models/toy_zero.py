@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from framecast.config import Closed
+from framecast.config.base import Closed
 
 
 class Config(Closed):

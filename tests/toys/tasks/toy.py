@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from framecast.config import Closed
-from framecast.seeding import rng, torch_generator
+from framecast.config.base import Closed
+from framecast.core.seeding import rng, torch_generator
 
 WIDTH = 6
 

@@ -1,0 +1,1 @@
+"""From tidy scores to tests, workbook, plots and page; no torch."""

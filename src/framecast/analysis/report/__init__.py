@@ -1,0 +1,1 @@
+"""The HTML page: its sections, and the building blocks of a page."""

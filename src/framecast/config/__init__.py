@@ -1,0 +1,1 @@
+"""The typed, closed config and the documents generated from it."""

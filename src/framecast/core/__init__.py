@@ -1,0 +1,1 @@
+"""Files written whole, randomness by name, provenance, locks, devices: what every other folder builds on."""

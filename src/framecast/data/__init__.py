@@ -1,0 +1,1 @@
+"""Raw videos and their annotations to an index, samples and frame stores."""

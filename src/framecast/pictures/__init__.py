@@ -1,0 +1,1 @@
+"""Masks and predicted frames as pictures and as files to hand in."""

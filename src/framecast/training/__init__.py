@@ -1,0 +1,1 @@
+"""The only training loop and what it uses: batches, schedules, checkpoints, evaluation, run identity."""

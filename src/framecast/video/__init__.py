@@ -1,0 +1,1 @@
+"""Decoding and encoding of video files, folders of pictures that are videos, listings of both."""

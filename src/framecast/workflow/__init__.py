@@ -1,0 +1,1 @@
+"""From config to graph: resolved experiments, inputs of rules, code fingerprints, shard listings, jobs."""

@@ -1,0 +1,1 @@
+"""Tests, in folders as below src/framecast, and the helpers they share."""
