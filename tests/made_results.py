@@ -11,10 +11,9 @@ import pandas as pd
 
 from framecast import metrics
 from framecast.analysis import statistics
-from framecast.analysis.cautions import PREDICTIONS
 from framecast.analysis.summary import DataFiles, Gallery, ReportInputs
 from framecast.core.files import digest
-from framecast.scores import COLUMNS
+from framecast.scores import COLUMNS, PREDICTIONS
 
 MODELS = {  # squared error relative to copying
     "copy_last": 1.0, "mean": 1.9, "linear": 1.22, "lstm": 0.81, "gru": 0.78, "gru_1024": 0.72, "tmdn": 0.63,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ["experiment", "data", "split", "seed", "sample_id", "unit", "metric", "value"]
+PREDICTIONS = "predictions_digest"
+"""The fact beside the scores that names what was predicted: equal digests mean equal predictions."""
 Key = tuple[str, str, str]
 """Experiment, split, metric."""
 

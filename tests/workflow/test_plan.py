@@ -15,6 +15,7 @@ from framecast.workflow import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+DEFAULT["run"]["comparisons"].append("gap_1")  # the demo leaves it to the study
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from framecast.core.files import read_json
+from framecast.scores import PREDICTIONS
 
 MARK = "†"
 """Stands behind the name of an experiment that has a caution."""
-PREDICTIONS = "predictions_digest"
-"""The fact beside the scores that names what was predicted: equal digests mean equal predictions."""
 
 
 def read(facts: Iterable[Path], untrained: Collection[str] = (), title: Callable[[str], str] = str) -> dict[str, str]:

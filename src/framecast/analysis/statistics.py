@@ -22,14 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framecast import scores
-from framecast.analysis.cautions import PREDICTIONS
 from framecast.analysis.paired_tests import holm, paired_t, signed_rank, t_margin
 from framecast.analysis.verdicts import Verdict, of_test
 from framecast.core import provenance
 from framecast.core.files import read_json, write_json
 from framecast.core.seeding import rng
 from framecast.metrics import METRICS, PARTS, Metric, family, mean_iou, part
-from framecast.scores import Key, Scores, Texts, keys
+from framecast.scores import PREDICTIONS, Key, Scores, Texts, keys
 
 RESAMPLES = 2000  # bootstrap draws: the 2.5 % point of an interval is then the 50th of the sorted draws
 FLAT = 1e-12  # differences that vary less than this, relative to the scores, are rounding

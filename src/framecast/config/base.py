@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from framecast.config.split_rules import drawn_splits, split_names
+from framecast.core.precision import Precision
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
@@ -397,9 +398,6 @@ class FrameSet(Closed):
 
 TEXT_KINDS = ("clip_text",)
 """Kinds of encoders that take texts, not frames; `prompts` name them."""
-
-
-Precision = Literal["auto", "float32", "bf16", "fp16"]
 
 
 class Encoder(Closed):

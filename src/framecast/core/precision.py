@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
+Precision = Literal["auto", "float32", "bf16", "fp16"]
+"""What a config may say."""
 HALF = {"bf16": "bfloat16", "fp16": "float16"}
 """Precision → torch's name of its half-precision format."""
 
@@ -29,8 +31,6 @@ def check(name: str, device: str, key: str = "budget.precision", remedy: str = "
     """
     if _has(name, device):
         return
-    from framecast.config.base import Precision
-
     here = "CPU" if device == "cpu" else f"GPU ({device})"
     lack = "which needs a GPU" if device == "cpu" else "which this GPU has no arithmetic for"
     *others, last = [repr(one) for one in get_args(Precision) if _has(one, device)]

@@ -13,11 +13,7 @@ from torch import Tensor
 
 from framecast.core.files import canonical, digest, file_digest
 from framecast.encoders._image import FrameEncoder, check_frames
-from framecast.weights import diffusers_folders, hub
-
-PART = "vae"
-"""Subfolder of a pipeline that holds its autoencoder."""
-CLASS = "AutoencoderKL"
+from framecast.weights import autoencoder_kl, diffusers_folders
 
 
 class Vae(FrameEncoder):
@@ -31,7 +27,7 @@ class Vae(FrameEncoder):
     def __init__(self, network: Any, path: Path, revision: str | None) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
-        self.down = down_factor(network)
+        self.down = autoencoder_kl.down_factor(network)
         self.identity = identity(path, revision)
         self.eval()
 
@@ -41,7 +37,7 @@ class Vae(FrameEncoder):
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse frames whose sides are no multiples of the factor between frame and latent."""
-        check_size(height, width, self.down)
+        autoencoder_kl.check_size(height, width, self.down)
 
     @torch.inference_mode()
     def encode(self, frames: Tensor) -> Tensor:
@@ -52,46 +48,9 @@ class Vae(FrameEncoder):
         return self.network.encode(pixels).latent_dist.parameters.float().flatten(1)
 
 
-def down_factor(network: Any) -> int:
-    """How many pixels of a frame's side become one number of a latent's side."""
-    return 1 << (len(network.config.block_out_channels) - 1)
-
-
-def check_size(height: int, width: int, down: int) -> None:
-    """Raises ValueError for a view whose sides the autoencoder cannot halve often enough."""
-    if height % down or width % down:
-        near = [max(down, round(side / down) * down) for side in (height, width)]
-        raise ValueError(
-            f"the view is {height}x{width}, but the autoencoder makes one number a side of {down} pixels, so height "
-            f"and width must be multiples of {down}; add a view of {near} to the frame set and name it instead"
-        )
-
-
-def find(weights: str, revision: str | None) -> Path:
-    """Local folder of an AutoencoderKL: `weights` itself, or its subfolder `vae` where it is a pipeline.
-
-    Raises:
-        WeightsError: no such folder, no config.json, another class; or the hub cannot be reached.
-    """
-    folder = hub.folder(weights, revision, PART)
-    diffusers_folders.config(folder, PART, CLASS)
-    return diffusers_folders.part(folder, PART)
-
-
-def network(path: Path) -> Any:
-    """The AutoencoderKL of a folder in float32, for evaluation, with every parameter from its safetensors.
-
-    Raises:
-        WeightsError: parameters are missing, left over or of wrong shape (named), or a file is damaged.
-    """
-    from diffusers import AutoencoderKL
-
-    return hub.load_diffusers(AutoencoderKL, path)
-
-
 def identity(path: Path, revision: str | None) -> str:
     """Digest of the weights, the config and the revision."""
-    config = diffusers_folders.config(path, PART, CLASS)
+    config = diffusers_folders.config(path, autoencoder_kl.PART, autoencoder_kl.CLASS)
     known = {key: value for key, value in config.items() if not key.startswith("_")}
     files = sorted(path.glob(f"{diffusers_folders.STEM}*.safetensors"))
     return digest(Vae.__name__, *(file_digest(file) for file in files), canonical(known), revision or "folder")
@@ -111,5 +70,5 @@ def load(weights: str, revision: str | None, pool: str = "cls") -> Vae:
     """
     if pool != "cls":
         raise ValueError(f"{weights}: `pool` is {pool!r}, but an autoencoder has no tokens to pool; leave `pool` out")
-    path = find(weights, revision)
-    return Vae(network(path), path, revision)
+    path = autoencoder_kl.find(weights, revision)
+    return Vae(autoencoder_kl.network(path), path, revision)

@@ -12,17 +12,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framecast.analysis.cautions import PREDICTIONS
 from framecast.core import components, lifeline, provenance
 from framecast.core.files import file_digest, replacing, write_json
 from framecast.core.validation import known, shortened
 from framecast.metrics import METRICS, family, part
+from framecast.scores import COLUMNS, PREDICTIONS
 from framecast.stores import Stores, predictions
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLUMNS = ("experiment", "data", "split", "seed", "sample_id", "unit", "metric", "value")
 
 
 def score(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: Path, facts: Path) -> None:

@@ -39,6 +39,10 @@ CONTRAST = 0.15
 """Difference of a channel, of 1, from which on a pixel counts as moving; compression noise is well below."""
 
 
+EXPORT = "dino"
+"""Module of `framecast.prediction.export` that writes a run's network in the hub's folder format."""
+
+
 class Config(Closed):
     """Frames and the weights of the loss."""
 

@@ -44,6 +44,10 @@ FORMS = 3
 """How a training text is worded: as it is, as a prompt, as a prompt with a percent."""
 
 
+EXPORT = "clip"
+"""Module of `framecast.prediction.export` that writes a run's network in the hub's folder format."""
+
+
 class Config(Closed):
     """Frames and texts."""
 

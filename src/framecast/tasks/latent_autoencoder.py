@@ -34,6 +34,10 @@ STILL = 0.02
 counts 1 more."""
 
 
+EXPORT = "vae"
+"""Module of `framecast.prediction.export` that writes a run's network in the hub's folder format."""
+
+
 class Config(Closed):
     """Frames and the weights of the loss."""
 

@@ -49,6 +49,10 @@ EQUAL = 100.0
 """PSNR of equal pictures, dB: it would be infinite, and one such sample would make every mean so."""
 
 
+EXPORT = "diffusers_pipeline"
+"""Module of `framecast.prediction.export` that writes a run's network in the hub's folder format."""
+
+
 class Config(Closed):
     """Which frame from which, the caches, and the dropout of conditions."""
 
@@ -326,9 +330,9 @@ def _decoded(batch: dict[str, Any], latents: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=1)
 def autoencoder(folder: str, device: str) -> Any:
     """The AutoencoderKL of a folder: loaded at the first picture, so that training steps never see it."""
-    from framecast.encoders import vae
+    from framecast.weights import autoencoder_kl
 
-    return vae.network(Path(folder)).to(device).eval().requires_grad_(False)
+    return autoencoder_kl.network(Path(folder)).to(device).eval().requires_grad_(False)
 
 
 # --- scores and pictures ---------------------------------------------------------------------------------------------

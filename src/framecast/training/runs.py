@@ -20,9 +20,8 @@ from framecast.core.seeding import derive
 from framecast.stores import Stores
 from framecast.training import identity, sessions
 from framecast.weights import state_dict
+from framecast.weights.run_files import RECORD, weights_file
 
-WEIGHTS = "model.safetensors"
-RECORD = "run.json"
 CURVE = ("step", "split", "quantity", "value", "learning_rate")
 
 Point = tuple[int, str, str, float, float]
@@ -171,25 +170,6 @@ def start(
         network = run.network() if "model" in out else build(spec, run.facts)
     course = Course(best=state_dict.snapshot(network))
     write(run, course, network, run.identity(None, 1), out, seconds=round(time.monotonic() - clock, 3), **how)
-
-
-def weights_file(folder: Path) -> Path:
-    """The weights of a run: its own, or those of the run that its record names (`weights_of`: experiment/seed_{seed}).
-
-    Args:
-        folder: results/runs/{experiment}/seed_{seed}.
-
-    Raises:
-        FileNotFoundError: the other run is not beside this one.
-    """
-    record = folder / RECORD
-    other = read_json(record).get("weights_of") if record.is_file() else None
-    if other is None:
-        return folder / WEIGHTS
-    path = folder.resolve().parents[1] / other / WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} takes the weights of run {other}, and {path} is not there; put it there")
-    return path
 
 
 def restore(network: nn.Module, folder: Path, task: ModuleType) -> None:

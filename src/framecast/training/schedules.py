@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from framecast.config.base import Budget
+from framecast.weights.state_dict import top_level
 
 
 def rate(budget: Budget, peak: float, step: int) -> float:
@@ -66,12 +67,6 @@ def _check_prefixes(table: dict[str, float], named: dict[str, nn.Parameter], mod
                 f"budget: the prefix {prefix!r} (factors, freeze) matches no parameter; the top-level prefixes are: "
                 f"{top_level(module)}"
             )
-
-
-def top_level(module: nn.Module) -> str:
-    """The first parts of the parameters' names, for errors."""
-    names = [name for name, _ in module.named_parameters()]
-    return ", ".join(sorted({name.split(".")[0] + "." * ("." in name) for name in names}))
 
 
 def training_mode(module: nn.Module, budget: Budget) -> None:

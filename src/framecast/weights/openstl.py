@@ -22,8 +22,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from framecast.core.files import read_json, replacing
 from framecast.core.own_files import check_new_file
-from framecast.training import runs
-from framecast.weights import state_dict
+from framecast.weights import run_files, state_dict
 
 LIGHTNING = "model."
 """Prefix of the network's parameters in a Lightning checkpoint of OpenSTL."""
@@ -139,7 +138,7 @@ def export_run(folder: Path, out: Path, lightning: bool) -> int:
         OSError: the folder has no weights.
         ValueError: the run's network holds no SimVP; `out` exists or lies in the run.
     """
-    path = runs.weights_file(folder)
+    path = run_files.weights_file(folder)
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: has no model.safetensors; give the folder of a run that is done, "
                                 "results/runs/EXPERIMENT/seed_SEED")  # fmt: skip

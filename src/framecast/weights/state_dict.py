@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from framecast.core.files import replacing
-from framecast.training.schedules import top_level
 
 SHOWN = 8
 
@@ -97,3 +96,9 @@ def inherit(module: nn.Module, tensors: Mapping[str, Tensor], fresh: list[str], 
 def _some(values: list[str]) -> str:
     more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
     return ", ".join(values[:SHOWN]) + more
+
+
+def top_level(module: nn.Module) -> str:
+    """The first parts of the parameters' names, for errors."""
+    names = [name for name, _ in module.named_parameters()]
+    return ", ".join(sorted({name.split(".")[0] + "." * ("." in name) for name in names}))

@@ -400,20 +400,14 @@ def _exports(config: Config, experiment: Experiment) -> list[str]:
 
 
 def _check_exported(config: Config, name: str, where: str) -> None:
-    exports = _export_functions()
     known("task", config.experiments[name].task, config.tasks, f"experiments.{name}.task")
     task = config.tasks[config.experiments[name].task].name
-    if task not in exports:
+    if not defines(f"framecast.tasks.{task}", "EXPORT"):
+        exported = [one for one in components.names("tasks") if defines(f"framecast.tasks.{one}", "EXPORT")]
         raise ConfigError(
             f"{where}: {name!r} is of task {task!r}, whose networks are not exported; name an experiment of one of the "
-            f"tasks {', '.join(sorted(exports))}"
+            f"tasks {', '.join(exported)}"
         )
-
-
-def _export_functions() -> dict[str, str]:
-    from framecast.prediction.export import EXPORTS  # imports torch, as the tasks do
-
-    return EXPORTS
 
 
 def _needs(config: Config, experiment: Experiment) -> dict[str, Any]:
@@ -666,9 +660,10 @@ def _budget(config: Config, name: str) -> dict[str, Any]:
 
 
 def _export_code(task: str) -> str:
-    entries = ["framecast.prediction.export:export"]
-    function = _export_functions().get(task, "")
-    return fingerprint(entries + ([function] if function and defines(*function.split(":")) else []))
+    """Of exporting runs of a task; where it has no export, of none."""
+    module = getattr(components.load_task(task), "EXPORT", None)
+    own = [f"framecast.prediction.export.{module}:write"] if module else []
+    return fingerprint(["framecast.prediction.export:export", *own])
 
 
 def _stage_code(stage: str, task: str, model: str) -> str:

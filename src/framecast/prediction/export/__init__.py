@@ -1,6 +1,7 @@
 """A trained run → a folder in the hub's format, which loads like any network from there.
 
-Imports no torch: the plan reads `EXPORTS`.
+A task names the module of this package that writes its networks (`EXPORT`): `write(run, folder, parts)` fills `folder`,
+which is there and empty.
 """
 
 from __future__ import annotations
@@ -10,14 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from framecast.core.files import read_json, replacing
-
-EXPORTS = {
-    "autoencoder": "framecast.prediction.export.dino:write",
-    "latent_autoencoder": "framecast.prediction.export.vae:write",
-    "contrast": "framecast.prediction.export.clip:write",
-    "pixels": "framecast.prediction.export.diffusers_pipeline:write",
-}
-"""Task of a run → what writes its network: `write(run, folder, parts)` fills `folder`, which is there and empty."""
+from framecast.weights.run_files import RECORD
 
 
 def export(run_folder: Path, out: Path, parts: Mapping[str, Path] | None = None) -> None:
@@ -30,14 +24,12 @@ def export(run_folder: Path, out: Path, parts: Mapping[str, Path] | None = None)
     Raises:
         ValueError: the run's task has nothing to export, or its model is none that can be.
     """
-    from framecast.training import runs
+    from framecast.core import components
 
-    task = read_json(run_folder / runs.RECORD)["spec"]["task"]["name"]
-    if task not in EXPORTS:
-        raise ValueError(
-            f"{run_folder}: its task is {task!r}, which has no network to export; tasks that have: {sorted(EXPORTS)}"
-        )
-    module, _, function = EXPORTS[task].partition(":")
+    task = read_json(run_folder / RECORD)["spec"]["task"]["name"]
+    module = getattr(components.load_task(task), "EXPORT", None)
+    if module is None:
+        raise ValueError(f"{run_folder}: its task is {task!r}, which has no network to export")
     with replacing(out) as folder:
         folder.mkdir()
-        getattr(importlib.import_module(module), function)(run_folder, folder, dict(parts or {}))
+        importlib.import_module(f"{__name__}.{module}").write(run_folder, folder, dict(parts or {}))
