@@ -15,7 +15,8 @@ import yaml
 
 from framecast.config.base import Budget, Config, Encoder
 from framecast.core.validation import ConfigError, parse
-from framecast.encoders import encoding, vae
+from framecast.encoders import encoding
+from framecast.encoders import vae as encoders_vae
 from framecast.models import autoencoder_kl
 from framecast.ops.windows import windows
 from framecast.prediction import inference, scoring
@@ -26,7 +27,7 @@ from framecast.stores.frames import FrameStore, FrameWriter, ViewReader
 from framecast.tasks import latent_autoencoder
 from framecast.tasks.autoencoder import moving, pixels
 from framecast.training import loop
-from framecast.weights import hub
+from framecast.weights import hub, vae
 from framecast.workflow import jobs, plan
 from framecast.workflow.inputs import Flow
 
@@ -226,7 +227,7 @@ def pipeline(weights, folder):
 
 
 def test_a_pipelines_autoencoder_is_found(weights, tmp_path):
-    alone, part = vae.load(str(weights), None), vae.load(str(pipeline(weights, tmp_path / "pipeline")), None)
+    alone, part = encoders_vae.load(str(weights), None), vae.load(str(pipeline(weights, tmp_path / "pipeline")), None)
     assert alone.identity == part.identity
     frames = torch.zeros(1, HEIGHT, WIDTH, 3, dtype=torch.uint8)
     assert torch.equal(alone.encode(frames), part.encode(frames))
@@ -256,21 +257,21 @@ def test_files_that_do_not_do_are_named(weights, tmp_path):
     for folder in (empty, other, bare, pickled):
         folder.mkdir()
     with pytest.raises(hub.WeightsError, match=r"empty: has neither vae/config.json nor config.json"):
-        vae.load(str(empty), None)
+        encoders_vae.load(str(empty), None)
     (other / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
     with pytest.raises(hub.WeightsError, match=r"_class_name is 'UNet2DConditionModel', needed is 'AutoencoderKL'"):
-        vae.load(str(other), None)
+        encoders_vae.load(str(other), None)
     for folder in (bare, pickled):
         shutil.copy(weights / "config.json", folder)
     (pickled / "diffusion_pytorch_model.bin").write_bytes(b"pickle")
     for folder in (bare, pickled):
         with pytest.raises(hub.WeightsError, match=r"diffusion_pytorch_model.safetensors"):
-            vae.load(str(folder), None)
+            encoders_vae.load(str(folder), None)
     shutil.copytree(weights, damaged)
     file = damaged / "diffusion_pytorch_model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(hub.WeightsError, match="damaged"):
-        vae.load(str(damaged), None)
+        encoders_vae.load(str(damaged), None)
 
 
 def test_weights_that_do_not_fit_are_named(weights, tmp_path):

@@ -19,7 +19,8 @@ from framecast.config.base import Budget, Closed, Pretrained, Settings
 from framecast.core.files import read_json, write_json
 from framecast.core.seeding import torch_generator
 from framecast.core.validation import ConfigError
-from framecast.encoders import clip_text, vae
+from framecast.encoders import clip_text
+from framecast.encoders import vae as encoders_vae
 from framecast.models import autoencoder_round_trip, blur_frame, copy_last_frame, instruct_pix2pix
 from framecast.ops import sampler
 from framecast.prediction import inference as prediction
@@ -30,7 +31,7 @@ from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
 from framecast.tasks import _networks, _pairs, pixels, progress
 from framecast.training import loop, runs
-from framecast.weights import diffusers_folders, hub, state_dict
+from framecast.weights import diffusers_folders, hub, state_dict, vae
 from tests import startup
 
 torch.set_num_threads(1)
@@ -99,7 +100,7 @@ def stores(folders, tmp_path_factory):
     table = pd.DataFrame(rows)
     table.to_parquet(root / "samples.parquet")
     frame_set = {"fps": None, "resize": "squash", "views": {"16": [SIDE, SIDE]}}
-    encoder = vae.load(str(folders / "vae"), None)
+    encoder = encoders_vae.load(str(folders / "vae"), None)
     counts = [length(number) for number in range(len(table))]
     with (
         FrameWriter(root / "frames", frame_set) as writer,
@@ -202,7 +203,7 @@ def test_pairs_hold_posteriors_texts_and_frames(stores):
     assert batch["sample_id"] == [f"test/{number:02d}#2" for number in (9, 11, 12, 13)]
     assert np.array_equal(batch["target_frame"][0], clip(9)[TARGET])
     assert np.array_equal(batch["input_frame"][0], clip(9)[GIVEN])
-    encoder = vae.load(dataset.autoencoder, None)
+    encoder = encoders_vae.load(dataset.autoencoder, None)
     torch.testing.assert_close(batch["target"][1].flatten(), encoder.encode(torch.from_numpy(clip(11)[[TARGET]]))[0])
     mode = encoder.network.encode(torch.from_numpy(clip(11)[[GIVEN]]).movedim(-1, 1) / 127.5 - 1).latent_dist.mode()
     torch.testing.assert_close(batch["source"][1], mode[0])

@@ -12,9 +12,9 @@ import pytest
 from huggingface_hub.utils import filter_repo_objects
 
 from framecast.apply import edit
-from framecast.encoders import clip_text, dino, vae
+from framecast.encoders import clip_text, dino
 from framecast.models import instruct_pix2pix
-from framecast.weights import hub
+from framecast.weights import hub, vae
 
 UNET, VAE = (f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae"))
 TEXT, WORDS = "text_encoder/model.safetensors", "tokenizer/merges.txt"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from framecast.core.files import canonical, digest, file_digest
 from framecast.encoders._image import FrameEncoder, check_frames
-from framecast.weights import autoencoder_kl, diffusers_folders
+from framecast.weights import diffusers_folders, vae
 
 
 class Vae(FrameEncoder):
@@ -27,7 +27,7 @@ class Vae(FrameEncoder):
     def __init__(self, network: Any, path: Path, revision: str | None) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
-        self.down = autoencoder_kl.down_factor(network)
+        self.down = vae.down_factor(network)
         self.identity = identity(path, revision)
         self.eval()
 
@@ -37,7 +37,7 @@ class Vae(FrameEncoder):
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse frames whose sides are no multiples of the factor between frame and latent."""
-        autoencoder_kl.check_size(height, width, self.down)
+        vae.check_size(height, width, self.down)
 
     @torch.inference_mode()
     def encode(self, frames: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Vae(FrameEncoder):
 
 def identity(path: Path, revision: str | None) -> str:
     """Digest of the weights, the config and the revision."""
-    config = diffusers_folders.config(path, autoencoder_kl.PART, autoencoder_kl.CLASS)
+    config = diffusers_folders.config(path, vae.PART, vae.CLASS)
     known = {key: value for key, value in config.items() if not key.startswith("_")}
     files = sorted(path.glob(f"{diffusers_folders.STEM}*.safetensors"))
     return digest(Vae.__name__, *(file_digest(file) for file in files), canonical(known), revision or "folder")
@@ -70,5 +70,5 @@ def load(weights: str, revision: str | None, pool: str = "cls") -> Vae:
     """
     if pool != "cls":
         raise ValueError(f"{weights}: `pool` is {pool!r}, but an autoencoder has no tokens to pool; leave `pool` out")
-    path = autoencoder_kl.find(weights, revision)
-    return Vae(autoencoder_kl.network(path), path, revision)
+    path = vae.find(weights, revision)
+    return Vae(vae.network(path), path, revision)

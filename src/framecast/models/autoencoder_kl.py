@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from framecast.config.base import Closed, Positive, Pretrained
 from framecast.ops.memory_format import fast_layout
-from framecast.weights import autoencoder_kl
+from framecast.weights import vae
 
 NARROW = -6.0
 """Logarithm of the posterior's variance that training starts at."""
@@ -58,7 +58,7 @@ class Autoencoder(nn.Module):
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
-        self.down = autoencoder_kl.down_factor(network)
+        self.down = vae.down_factor(network)
 
     def moments(self, frames: Tensor) -> Tensor:
         """The posterior's means, then logarithms of its variances: [B, 3, H, W] → [B, 2C, h, w]."""
@@ -81,12 +81,12 @@ def build(config: Config, height: int, width: int) -> Autoencoder:
         ValueError: sides that cannot be halved often enough.
     """
     network = _new(config, height, width) if config.base is None else _based(config.base)
-    autoencoder_kl.check_size(height, width, autoencoder_kl.down_factor(network))
+    vae.check_size(height, width, vae.down_factor(network))
     return Autoencoder(network)
 
 
 def _based(base: Pretrained) -> Any:
-    return autoencoder_kl.network(autoencoder_kl.find(str(base.hub), base.revision)).requires_grad_(True)
+    return vae.network(vae.find(str(base.hub), base.revision)).requires_grad_(True)
 
 
 def _new(config: Config, height: int, width: int) -> Any:

@@ -85,9 +85,9 @@ class Pairs:
         Raises:
             WeightsError: it is not there.
         """
-        from framecast.weights import autoencoder_kl
+        from framecast.weights import vae
 
-        return autoencoder_kl.find(self._networks[self.config["encoder"]], self.encoder.get("revision"))
+        return vae.find(self._networks[self.config["encoder"]], self.encoder.get("revision"))
 
     def __len__(self) -> int:
         return len(self.places)

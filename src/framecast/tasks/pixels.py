@@ -330,9 +330,9 @@ def _decoded(batch: dict[str, Any], latents: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=1)
 def autoencoder(folder: str, device: str) -> Any:
     """The AutoencoderKL of a folder: loaded at the first picture, so that training steps never see it."""
-    from framecast.weights import autoencoder_kl
+    from framecast.weights import vae
 
-    return autoencoder_kl.network(Path(folder)).to(device).eval().requires_grad_(False)
+    return vae.network(Path(folder)).to(device).eval().requires_grad_(False)
 
 
 # --- scores and pictures ---------------------------------------------------------------------------------------------

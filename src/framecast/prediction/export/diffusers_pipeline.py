@@ -30,7 +30,7 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
         ValueError: a run without a UNet, or parts other than these two.
     """
     from framecast.encoders import clip_text
-    from framecast.weights import autoencoder_kl
+    from framecast.weights import vae
 
     record, module = load_run(run)
     task, core = record["spec"]["task"], _core(module, record)
@@ -42,7 +42,7 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
         )
     text = clip_text.load(str(parts[others[0]]), None)
     pipeline = _pipeline(core.given)(
-        vae=autoencoder_kl.network(autoencoder_kl.find(str(parts[task["encoder"]]), None)),
+        vae=vae.network(vae.find(str(parts[task["encoder"]]), None)),
         text_encoder=text.network, tokenizer=text.tokenizer, unet=core.unet,
         scheduler=sampler.scheduler(core.scheduler, None), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from framecast.prediction.export.dino import parameters, score
-from framecast.weights import autoencoder_kl
+from framecast.weights import vae
 
 
 def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
@@ -44,7 +44,7 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
 
 def _check(network: Any, folder: Path) -> None:
     """Refuse to hand out a folder that does not give the run's own numbers."""
-    found = autoencoder_kl.network(folder)
+    found = vae.network(folder)
     own, read = network.state_dict(), found.state_dict()
     equal = own.keys() == read.keys() and all(torch.equal(own[name], read[name]) for name in own)
     if not equal or found.config.scaling_factor != network.config.scaling_factor:
