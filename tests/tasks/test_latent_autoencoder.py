@@ -227,7 +227,10 @@ def pipeline(weights, folder):
 
 
 def test_a_pipelines_autoencoder_is_found(weights, tmp_path):
-    alone, part = encoders_vae.load(str(weights), None), vae.load(str(pipeline(weights, tmp_path / "pipeline")), None)
+    alone, part = (
+        encoders_vae.load(str(weights), None),
+        encoders_vae.load(str(pipeline(weights, tmp_path / "pipeline")), None),
+    )
     assert alone.identity == part.identity
     frames = torch.zeros(1, HEIGHT, WIDTH, 3, dtype=torch.uint8)
     assert torch.equal(alone.encode(frames), part.encode(frames))

@@ -29,7 +29,10 @@ def export(run_folder: Path, out: Path, parts: Mapping[str, Path] | None = None)
     task = read_json(run_folder / RECORD)["spec"]["task"]["name"]
     module = getattr(components.load_task(task), "EXPORT", None)
     if module is None:
-        raise ValueError(f"{run_folder}: its task is {task!r}, which has no network to export")
+        having = [name for name in components.names("tasks") if hasattr(components.load_task(name), "EXPORT")]
+        raise ValueError(
+            f"{run_folder}: its task is {task!r}, which has no network to export; tasks that have: {having}"
+        )
     with replacing(out) as folder:
         folder.mkdir()
         importlib.import_module(f"{__name__}.{module}").write(run_folder, folder, dict(parts or {}))
