@@ -10,7 +10,7 @@ from framecast.core.files import write_json
 from framecast.models import copy_last_mask, unet
 from framecast.tasks import future_masks, segmentation
 from framecast.training import runs
-from framecast.weights import state_dict
+from framecast.weights import run_files, state_dict
 
 SIZE, CLASSES = (16, 24), 9
 SEGMENT = segmentation.Config(frames="native", view="small", classes=CLASSES)
@@ -25,11 +25,11 @@ def made_run(folder, task, keys, model, model_keys):
         "budget": Budget(steps=0, batch=4).model_dump(mode="json"),
     }  # fmt: skip
     facts = {"size": list(SIZE), "resize": "squash"}
-    write_json(folder / runs.RECORD, {"spec": spec, "facts": facts})
+    write_json(folder / run_files.RECORD, {"spec": spec, "facts": facts})
     state = state_dict.snapshot(runs.build(spec, facts))
     for bias in state.keys() & {"core.readout.bias"}:  # without it, one class would win everywhere
         state[bias].zero_()
-    state_dict.save(state, folder / runs.WEIGHTS)
+    state_dict.save(state, folder / run_files.WEIGHTS)
     return folder
 
 

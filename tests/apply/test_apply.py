@@ -19,7 +19,7 @@ from framecast.pictures.masks import overlay
 from framecast.tasks import segmentation
 from framecast.training import runs
 from framecast.video import codec
-from framecast.weights import state_dict
+from framecast.weights import run_files, state_dict
 from tests.made_runs import CLASSES, SEGMENT, SIZE, copy_of, frame_folder, made_run, pictures, unet_of
 
 
@@ -35,9 +35,9 @@ def copy_run(tmp_path):
 
 def masks_of(frames, run):
     """The masks of frames uint8 [T, 16, 24, 3], by the task itself."""
-    record = read_json(run / runs.RECORD)
+    record = read_json(run / run_files.RECORD)
     net = runs.build(record["spec"], record["facts"])
-    state_dict.restore(net, state_dict.load(run / runs.WEIGHTS), "")
+    state_dict.restore(net, state_dict.load(run / run_files.WEIGHTS), "")
     batch = {"frame": torch.from_numpy(np.stack(list(frames)))}
     return segmentation.predict(net.eval(), batch, torch.Generator(), {})["mask"].numpy()
 
@@ -140,17 +140,17 @@ def test_runs_of_another_kind_are_refused(tmp_path, unet_run, copy_run):
 
 
 def test_weights_of_another_class_count_are_refused(tmp_path, unet_run):
-    record = read_json(unet_run / runs.RECORD)
+    record = read_json(unet_run / run_files.RECORD)
     record["spec"]["task"]["classes"] = 5
-    write_json(unet_run / runs.RECORD, record)
+    write_json(unet_run / run_files.RECORD, record)
     with pytest.raises(ValueError, match=r"core\.readout\.weight \[9, 8, 1, 1\] instead of \[5, 8, 1, 1\]"):
         label(unet_run, [tmp_path], tmp_path / "out")
 
 
 def test_a_run_that_does_not_say_how_it_resized_is_refused(tmp_path, unet_run):
-    record = read_json(unet_run / runs.RECORD)
+    record = read_json(unet_run / run_files.RECORD)
     del record["facts"]["resize"]
-    write_json(unet_run / runs.RECORD, record)
+    write_json(unet_run / run_files.RECORD, record)
     with pytest.raises(ValueError, match=r"does not say how frames were resized: .* train it again"):
         label(unet_run, [tmp_path], tmp_path / "out")
 

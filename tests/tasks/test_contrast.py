@@ -23,8 +23,8 @@ from framecast.models import clip, pac_net
 from framecast.prediction import inference, scoring
 from framecast.prediction.export import export
 from framecast.tasks import contrast, progress
-from framecast.training import loop, runs
-from framecast.weights import bpe, hub
+from framecast.training import loop
+from framecast.weights import bpe, hub, run_files
 from framecast.workflow import plan
 from framecast.workflow.inputs import Flow
 from tests.tasks.test_progress import SIDE, SMALL, stores  # noqa: F401 (a fixture)
@@ -45,7 +45,7 @@ def trained(stores, folder, steps=2, task=TASK, model="clip", keys=NET):  # noqa
         "budget": budget.model_dump(mode="json"), "init": None, "data": "toy", "select": "select", "fingerprint": "-",
     }  # fmt: skip
     folder.mkdir()
-    out = {"model": folder / runs.WEIGHTS, "run": folder / runs.RECORD, "curve": folder / "curve.csv"}
+    out = {"model": folder / run_files.WEIGHTS, "run": folder / run_files.RECORD, "curve": folder / "curve.csv"}
     settings = Settings(tensorboard=False).model_dump(mode="json")
     loop.train(spec, stores, None, None, out, folder / "work", settings)
     inference.predict({**spec, "inference": {}}, folder, stores, "test", folder / "test.h5", settings)
@@ -256,7 +256,7 @@ def test_runs_that_cannot_be_exported(stores, tmp_path):  # noqa: F811
     folder = tmp_path / "run"
     folder.mkdir()
     spec = {"experiment": "e", "task": {"name": "segmentation"}, "model": {"name": "unet"}}
-    write_json(folder / runs.RECORD, {"spec": spec})
+    write_json(folder / run_files.RECORD, {"spec": spec})
     with pytest.raises(ValueError, match="its task is 'segmentation', which has no network to export"):
         export(folder, tmp_path / "hub", {})
     assert not (tmp_path / "hub").exists()

@@ -22,7 +22,8 @@ from framecast.stores import Stores, predictions
 from framecast.stores.frames import FrameWriter
 from framecast.stores.masks import Masks, MaskWriter, PredictedMasks
 from framecast.tasks import future_masks, segmentation
-from framecast.training import loop, runs
+from framecast.training import loop
+from framecast.weights import run_files
 from tests import startup
 
 torch.set_num_threads(1)
@@ -354,7 +355,7 @@ def run(folder, stores, task, task_config, model, model_config, steps, parent=No
         "data": "toy", "select": "select", "fingerprint": "-",
     }  # fmt: skip
     folder.mkdir()
-    out = {"model": folder / runs.WEIGHTS, "run": folder / runs.RECORD, "curve": folder / "curve.csv"}
+    out = {"model": folder / run_files.WEIGHTS, "run": folder / run_files.RECORD, "curve": folder / "curve.csv"}
     settings = Settings(tensorboard=False).model_dump(mode="json")
     loop.train(spec, stores, None, parent, out, folder / "work", settings)
     task_inference = {"segmentation": {}, "future_masks": {"seen_only": True}}[task]
@@ -377,7 +378,7 @@ def test_train_predict_score(stores, tmp_path):
         == (found.arrays["mask"][:, -1] == truth).sum()
     )
     assert "iou_corpus" in set(pd.read_csv(folder / "curve.csv")["quantity"])
-    facts = read_json(folder / runs.RECORD)["facts"]
+    facts = read_json(folder / run_files.RECORD)["facts"]
     assert facts == {"size": [HEIGHT, WIDTH], "resize": "squash", "clips": 17, "videos": 7}
     startup.check_scores(folder / "test.csv", folder / "test.h5", stores)
 
@@ -385,8 +386,10 @@ def test_train_predict_score(stores, tmp_path):
 def test_fine_tuning_starts_from_cross_entropy_and_the_segmenter_scores_the_same_samples(stores, tmp_path):
     first = run(tmp_path / "simvp", stores, "future_masks", {**FUTURE, **LABELS}, "simvp", SIMVP, 10)
     tuned = {**FUTURE, **LABELS, "overlap": 1.0, "last_weight": 5.0}
-    second = run(tmp_path / "tuned", stores, "future_masks", tuned, "simvp", SIMVP, 10, parent=first / runs.WEIGHTS)
-    assert read_json(second / runs.RECORD)["parent"]
+    second = run(
+        tmp_path / "tuned", stores, "future_masks", tuned, "simvp", SIMVP, 10, parent=first / run_files.WEIGHTS
+    )
+    assert read_json(second / run_files.RECORD)["parent"]
     third = run(tmp_path / "unet", stores, "segmentation", {**SEGMENT, "at": 4}, "unet", UNET, 10)
     names = [predictions.read(folder / "test.h5").sample_ids for folder in (first, second, third)]
     assert names[0] == names[1] == names[2]

@@ -31,7 +31,7 @@ from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
 from framecast.tasks import _networks, _pairs, pixels, progress
 from framecast.training import loop, runs
-from framecast.weights import diffusers_folders, hub, state_dict, vae
+from framecast.weights import diffusers_folders, hub, run_files, state_dict, vae
 from tests import startup
 
 torch.set_num_threads(1)
@@ -169,7 +169,10 @@ def spec_of(config=TASK, model=None, init=None, experiment="test", **budget):
 
 def train(stores, out, spec, parent=None, settings=None):
     out.mkdir(parents=True, exist_ok=True)
-    paths = {name: out / file for name, file in (("model", runs.WEIGHTS), ("run", runs.RECORD), ("curve", "curve.csv"))}
+    paths = {
+        name: out / file
+        for name, file in (("model", run_files.WEIGHTS), ("run", run_files.RECORD), ("curve", "curve.csv"))
+    }
     known = Settings(device="cpu", tensorboard=False, **(settings or {})).model_dump(mode="json")
     loop.train(spec, stores, None, parent, paths, out / "work", known)
     return out
@@ -309,13 +312,13 @@ def test_a_text_to_image_base_gets_zero_channels_and_keeps_its_bias(stores, base
 
 def test_a_text_to_image_run_of_ours_serves_as_init(stores, base, tmp_path):
     init = {"experiment": "base", "seed": None, "file": None, "fresh": []}
-    out = train(stores, tmp_path / "run", spec_of(init=init, steps=0), base[0] / runs.WEIGHTS)
-    parent, own = state_dict.load(base[0] / runs.WEIGHTS), state_dict.load(out / runs.WEIGHTS)
+    out = train(stores, tmp_path / "run", spec_of(init=init, steps=0), base[0] / run_files.WEIGHTS)
+    parent, own = state_dict.load(base[0] / run_files.WEIGHTS), state_dict.load(out / run_files.WEIGHTS)
     name = "core.unet.conv_in.weight"
     assert torch.equal(own[name], torch.cat([parent[name], torch.zeros_like(parent[name])], 1))
     assert all(torch.equal(own[other], parent[other]) for other in parent if other != name)
-    again = train(stores, tmp_path / "again", spec_of(init=init, steps=0), out / runs.WEIGHTS)
-    assert torch.equal(state_dict.load(again / runs.WEIGHTS)[name], own[name])
+    again = train(stores, tmp_path / "again", spec_of(init=init, steps=0), out / run_files.WEIGHTS)
+    assert torch.equal(state_dict.load(again / run_files.WEIGHTS)[name], own[name])
 
 
 def test_a_base_with_channels_for_the_source_is_used_as_it_is(stores, trained, folders, tmp_path):
@@ -504,7 +507,7 @@ def killed_and_resumed(stores, tmp_path_factory):
 def test_a_killed_run_ends_with_the_same_bytes(trained, killed_and_resumed):
     root, steps = killed_and_resumed
     assert steps == [0, 1, 2, 3, 4, 4, 5]
-    for name in (runs.WEIGHTS, "curve.csv"):
+    for name in (run_files.WEIGHTS, "curve.csv"):
         assert (root / name).read_bytes() == (trained / name).read_bytes()
 
 
@@ -520,7 +523,7 @@ def test_half_precision_trains_and_predicts(stores, tmp_path):
 
 
 def predicted(run, stores, out, split="test", **inference):
-    record = read_json(run / runs.RECORD)
+    record = read_json(run / run_files.RECORD)
     spec = {**{key: record["spec"][key] for key in ("experiment", "seed", "task", "model", "data", "fingerprint")},
             "inference": pixels.Inference(**{"steps": 3, **inference}).model_dump(mode="json")}  # fmt: skip
     prediction.predict(spec, run, stores, split, out, Settings(device="cpu").model_dump(mode="json"))
@@ -532,8 +535,8 @@ def lively_run(trained, tmp_path_factory):
     """The trained run with weights that answer to source and text."""
     root = tmp_path_factory.mktemp("lively")
     _, module = prediction.load_run(trained)
-    write_json(root / runs.RECORD, read_json(trained / runs.RECORD))
-    state_dict.save(state_dict.snapshot(lively(module)), root / runs.WEIGHTS)
+    write_json(root / run_files.RECORD, read_json(trained / run_files.RECORD))
+    state_dict.save(state_dict.snapshot(lively(module)), root / run_files.WEIGHTS)
     return root
 
 
@@ -658,7 +661,7 @@ def test_copying_the_frame_is_predicted_and_scored_without_diffusers(stores, tmp
     baseline(stores, tmp_path / "copy", copy_last_frame)
     run = tmp_path / "copy"
     startup.check_predictions(run, INFERENCE, stores)
-    spec, scores = read_json(run / runs.RECORD)["spec"], run / "test.csv"
+    spec, scores = read_json(run / run_files.RECORD)["spec"], run / "test.csv"
     scoring.score(spec, run / "found.h5", stores, "test", scores, scores.with_suffix(".json"))
     startup.check_scores(scores, run / "found.h5", stores, {"scipy", "skimage"})
 
@@ -703,7 +706,7 @@ def test_blur_learns_its_width():
 
 def test_blur_frame_learns_on_training_pairs_and_blurs_others(stores, tmp_path, capsys):
     found = baseline(stores, tmp_path / "blur", blur_frame)
-    sigma = float(state_dict.load(tmp_path / "blur" / runs.WEIGHTS)["core.sigma"])
+    sigma = float(state_dict.load(tmp_path / "blur" / run_files.WEIGHTS)["core.sigma"])
     assert f"sigma {sigma:g} px" in capsys.readouterr().out
     dataset = pixels.dataset(TASK, stores, "train")
     given, wanted = (torch.from_numpy(frames) for frames in dataset.pictures(dataset.places))
@@ -716,7 +719,7 @@ def test_blur_frame_learns_on_training_pairs_and_blurs_others(stores, tmp_path, 
     with pytest.raises(ValueError, match="no frame to blur"):
         net.answer(None, torch.zeros(1))
     images = pixels.dataset(TEXT_TO_IMAGE, stores, "train")
-    module = pixels.Pixels(net, TEXT_TO_IMAGE, {"scaling_factor": 1, "latent": LATENT, "size": [8, 8]})
+    module = _networks.Pixels(net, TEXT_TO_IMAGE, {"scaling_factor": 1, "latent": LATENT, "size": [8, 8]})
     with pytest.raises(ValueError, match="learns from input frames"):
         pixels.fit(module, images)
 
@@ -864,8 +867,8 @@ def test_edit_estimates_progress_from_the_video(published, tmp_path, capsys):
     module = runs.build(spec, facts)
     module.core.fit(torch.tensor([0.37]), torch.tensor([1]), torch.tensor([9]))
     estimating = tmp_path / "seed_0"
-    write_json(estimating / runs.RECORD, {"spec": spec, "facts": facts})
-    state_dict.save(state_dict.snapshot(module), estimating / runs.WEIGHTS)
+    write_json(estimating / run_files.RECORD, {"spec": spec, "facts": facts})
+    state_dict.save(state_dict.snapshot(module), estimating / run_files.WEIGHTS)
     video = tmp_path / "video"
     video.mkdir()
     for number, frame in enumerate(clip(9)):

@@ -22,8 +22,8 @@ from framecast.prediction import scoring
 from framecast.stores import Stores, predictions, states
 from framecast.stores.frames import FrameWriter
 from framecast.tasks import progress
-from framecast.training import identity, loop, runs
-from framecast.weights import hub, tokens
+from framecast.training import identity, loop
+from framecast.weights import hub, run_files, tokens
 from framecast.workflow import plan
 from framecast.workflow.inputs import Flow
 from tests import startup
@@ -557,9 +557,9 @@ def run(folder, stores, model="pac_net", keys=NET, steps=0, inference="video", p
         "data": "toy", "select": "select", "fingerprint": "-",
     }  # fmt: skip
     folder.mkdir()
-    out = {"model": folder / runs.WEIGHTS, "run": folder / runs.RECORD, "curve": folder / "curve.csv"}
+    out = {"model": folder / run_files.WEIGHTS, "run": folder / run_files.RECORD, "curve": folder / "curve.csv"}
     settings = Settings(tensorboard=False).model_dump(mode="json")
-    loop.train(spec, stores, None, parent and parent / runs.WEIGHTS, out, folder / "work", settings)
+    loop.train(spec, stores, None, parent and parent / run_files.WEIGHTS, out, folder / "work", settings)
     asked = {**spec, "inference": {"input": inference}}
     prediction.predict(asked, folder, stores, "test", folder / "test.h5", settings)
     scoring.score(spec, folder / "test.h5", stores, "test", folder / "test.csv", folder / "test.json")

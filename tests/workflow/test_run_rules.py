@@ -17,7 +17,7 @@ from framecast.core.validation import parse
 from framecast.prediction import inference
 from framecast.stores import predictions
 from framecast.training import runs
-from framecast.weights import state_dict
+from framecast.weights import run_files, state_dict
 from framecast.workflow import plan, run_rules
 from framecast.workflow.inputs import Flow
 from tests import toys
@@ -147,12 +147,14 @@ def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(parent, toys.spec())
     spec = toys.spec("child", budget__steps=0, init={"experiment": "toy", "file": None, "seed": None, "fresh": []})
     stores = toys.Stores(parent / "samples.parquet")
-    runs.start(spec, stores, parent / runs.WEIGHTS, {"run": child / runs.RECORD}, QUIET)
+    runs.start(spec, stores, parent / run_files.WEIGHTS, {"run": child / run_files.RECORD}, QUIET)
     return tmp_path / "runs"
 
 
 def predicted(folder: Path, stores: toys.Stores) -> predictions.Predictions:
-    spec = {key: read_json(folder / runs.RECORD)["spec"][key] for key in PREDICTED} | {"inference": {"spread": 0.0}}
+    spec = {key: read_json(folder / run_files.RECORD)["spec"][key] for key in PREDICTED} | {
+        "inference": {"spread": 0.0}
+    }
     inference.predict(spec, folder, stores, "test", folder / "test.h5", QUIET)
     return predictions.read(folder / "test.h5")
 
@@ -160,17 +162,17 @@ def predicted(folder: Path, stores: toys.Stores) -> predictions.Predictions:
 def test_a_run_that_takes_its_parents_weights_predicts_as_its_parent(family: Path) -> None:
     parent, child = (family / name / "seed_3" for name in ("toy", "child"))
     stores = toys.Stores(parent / "samples.parquet")
-    assert sorted(path.name for path in child.iterdir()) == [runs.RECORD]
-    record = read_json(child / runs.RECORD)
-    assert record["weights_of"] == "toy/seed_3" and record["parent"] == file_digest(parent / runs.WEIGHTS)
+    assert sorted(path.name for path in child.iterdir()) == [run_files.RECORD]
+    record = read_json(child / run_files.RECORD)
+    assert record["weights_of"] == "toy/seed_3" and record["parent"] == file_digest(parent / run_files.WEIGHTS)
     assert record["steps"] == record["trained_parameters"] == 0 < record["parameters"]
     own, theirs = predicted(child, stores), predicted(parent, stores)
     assert own.arrays["y"].tobytes() == theirs.arrays["y"].tobytes()
-    assert own.attrs["weights"] == theirs.attrs["weights"] == file_digest(parent / runs.WEIGHTS)
+    assert own.attrs["weights"] == theirs.attrs["weights"] == file_digest(parent / run_files.WEIGHTS)
 
 
 def test_a_run_without_its_parent_says_what_is_missing(family: Path) -> None:
-    (family / "toy" / "seed_3" / runs.WEIGHTS).unlink()
+    (family / "toy" / "seed_3" / run_files.WEIGHTS).unlink()
     with pytest.raises(FileNotFoundError, match=r"takes the weights of run toy/seed_3, and .* is not there"):
         inference.load_run(family / "child" / "seed_3")
 
@@ -178,13 +180,15 @@ def test_a_run_without_its_parent_says_what_is_missing(family: Path) -> None:
 def test_a_start_keeps_its_own_weights_where_they_are_asked_for(family: Path, tmp_path: Path) -> None:
     parent = family / "toy" / "seed_3"
     stores = toys.Stores(parent / "samples.parquet")
-    out = {"run": tmp_path / runs.RECORD, "model": tmp_path / runs.WEIGHTS}
-    runs.start(read_json(family / "child/seed_3" / runs.RECORD)["spec"], stores, parent / runs.WEIGHTS, out, QUIET)
-    assert "weights_of" not in read_json(out["run"]) and runs.weights_file(tmp_path) == out["model"]
-    assert state_dict.load(out["model"]).keys() == state_dict.load(parent / runs.WEIGHTS).keys()
+    out = {"run": tmp_path / run_files.RECORD, "model": tmp_path / run_files.WEIGHTS}
+    runs.start(
+        read_json(family / "child/seed_3" / run_files.RECORD)["spec"], stores, parent / run_files.WEIGHTS, out, QUIET
+    )
+    assert "weights_of" not in read_json(out["run"]) and run_files.weights_file(tmp_path) == out["model"]
+    assert state_dict.load(out["model"]).keys() == state_dict.load(parent / run_files.WEIGHTS).keys()
 
 
 def test_a_start_without_weights_needs_a_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toys.place(monkeypatch)
     with pytest.raises(ValueError, match="takes its parent's weights, and `init` names none"):
-        runs.start(toys.spec(budget__steps=0), toys.stores(tmp_path), None, {"run": tmp_path / runs.RECORD}, QUIET)
+        runs.start(toys.spec(budget__steps=0), toys.stores(tmp_path), None, {"run": tmp_path / run_files.RECORD}, QUIET)

@@ -14,6 +14,7 @@ from framecast.config.base import Budget, Settings
 from framecast.core.files import read_json
 from framecast.prediction.inference import load_run
 from framecast.training import runs, sessions
+from framecast.weights.run_files import RECORD
 
 EXAMPLES = {
     "segmentation": "results/runs/unet/seed_0",
@@ -49,11 +50,11 @@ def trained(folder: Path, task: str) -> Trained:
         FileNotFoundError: no such run. ValueError: it is of another task, older than the resize policy's record, or
             its weights do not fit its model.
     """
-    if not (folder / runs.RECORD).is_file():
+    if not (folder / RECORD).is_file():
         raise FileNotFoundError(
-            f"{str(folder)!r} has no {runs.RECORD}; give the folder of a run that is done, such as {EXAMPLES[task]}"
+            f"{str(folder)!r} has no {RECORD}; give the folder of a run that is done, such as {EXAMPLES[task]}"
         )
-    spec = read_json(folder / runs.RECORD)["spec"]
+    spec = read_json(folder / RECORD)["spec"]
     if spec["task"]["name"] != task:
         raise ValueError(
             f"{folder} is a run of task {spec['task']['name']!r} (experiment {spec['experiment']!r}); needed is one of "
@@ -62,7 +63,7 @@ def trained(folder: Path, task: str) -> Trained:
     record, network = load_run(folder)
     facts = record["facts"]
     if "resize" not in facts:
-        raise ValueError(f"{folder}/{runs.RECORD} does not say how frames were resized: it is of an earlier version; "
+        raise ValueError(f"{folder}/{RECORD} does not say how frames were resized: it is of an earlier version; "
                          "train it again")  # fmt: skip
     budget = runs.trained_budget(record)
     return Trained(folder, spec["task"], tuple(facts["size"]), facts["resize"], budget, network)

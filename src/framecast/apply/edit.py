@@ -1,5 +1,6 @@
 """One picture from one frame and a text, by an InstructPix2Pix of ours or of the hub.
 
+from framecast.weights import run_files
 from framecast.apply.edit import Wish, edit
 edit("results/exports/ip2p_5", Wish(text="pushing a cube from left to right", progress=40), Path("later.png"),
      image=Path("frame.png"))
@@ -29,9 +30,8 @@ from framecast.ops import sampler
 from framecast.pictures.masks import row
 from framecast.prediction.export import diffusers_pipeline
 from framecast.tasks import progress
-from framecast.training import runs
 from framecast.video.codec import VideoError
-from framecast.weights import hub, state_dict, tokens
+from framecast.weights import hub, run_files, state_dict, tokens
 
 SIDES: dict[str, Callable[..., Image.Image]] = {"squash": Image.Image.resize, "crop": ImageOps.fit, "pad": ImageOps.pad}
 """How a picture comes to a size, by the frame sets' policy."""
@@ -154,9 +154,11 @@ def exported(run: Path) -> Path:
     Raises:
         FileNotFoundError: no such run, or its experiment is not exported.
     """
-    if not (run / runs.RECORD).is_file():
-        raise FileNotFoundError(f"{str(run)!r} has no {runs.RECORD}; give a finished run: results/runs/ip2p_5/seed_0")
-    experiment = read_json(run / runs.RECORD)["spec"]["experiment"]
+    if not (run / run_files.RECORD).is_file():
+        raise FileNotFoundError(
+            f"{str(run)!r} has no {run_files.RECORD}; give a finished run: results/runs/ip2p_5/seed_0"
+        )
+    experiment = read_json(run / run_files.RECORD)["spec"]["experiment"]
     folder = run.resolve().parents[2] / "exports" / experiment
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -183,7 +185,7 @@ def opened(pipeline: str, revision: str | None, run: Path | None, device: str) -
     found.to(devices.choose(device))
     if run is None:
         return Source(found)
-    facts, path = read_json(run / runs.RECORD)["facts"], runs.weights_file(run)
+    facts, path = read_json(run / run_files.RECORD)["facts"], run_files.weights_file(run)
     own = {name.removeprefix("core.unet."): tensor for name, tensor in state_dict.load(path).items()}
     state_dict.restore(found.unet, own, str(path))
     return Source(found, tuple(facts["pixels"]), facts["resize"])
@@ -210,7 +212,7 @@ def _frame(clip: Clip, number: int, source: Source) -> np.ndarray:
 def estimated(run: Path, clip: Clip, frame: int, text: str, device: str) -> float:
     """How much of its action a video has done by a frame, 0 to 1, as a run of task `progress` sees it."""
     one = trained(run, "progress")
-    facts, own = read_json(run / runs.RECORD)["facts"], one.task["tokenizer"]
+    facts, own = read_json(run / run_files.RECORD)["facts"], one.task["tokenizer"]
     tokenizer = (
         tokens.FolderTokens(hub.folder(own["hub"], own["revision"])) if own else tokens.Words(facts["vocabulary"])
     )

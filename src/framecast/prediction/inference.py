@@ -16,6 +16,7 @@ from framecast.core.validation import shortened
 from framecast.stores import Stores, predictions
 from framecast.training import runs, sessions
 from framecast.training.batches import in_order, loader
+from framecast.weights import run_files
 
 SAME = ("experiment", "seed", "task", "model", "data")
 
@@ -28,7 +29,7 @@ def predict(spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Pa
 
     Args:
         spec: experiment, seed, task, model, data, inference, fingerprint.
-        run: Folder with run.json and the weights, or beside the run whose weights it takes (`runs.weights_file`);
+        run: Folder with run.json and the weights, or beside the run whose weights it takes (`run_files.weights_file`);
             batch and threads are those of its budget, and precision is what it was trained in, also on another device.
         out: HDF5 file (`framecast.stores.predictions`).
 
@@ -45,7 +46,7 @@ def predict(spec: dict[str, Any], run: Path, stores: Stores, split: str, out: Pa
     attrs = {
         **{key: spec[key] for key in (*SAME, "inference", "fingerprint")},
         "split": split,
-        "weights": file_digest(runs.weights_file(run)),
+        "weights": file_digest(run_files.weights_file(run)),
         "identity": record["identity"],
         "provenance": provenance.record(),
     }
@@ -76,7 +77,7 @@ def load_run(run: Path, spec: dict[str, Any] | None = None) -> tuple[dict[str, A
         FileNotFoundError: the run whose weights it takes is not beside it.
         ValueError: the run is of another experiment, seed, task, model or data; or its weights do not fit.
     """
-    record = read_json(run / runs.RECORD)
+    record = read_json(run / run_files.RECORD)
     trained = record["spec"]
     wanted = trained if spec is None else spec
     for key in SAME:
