@@ -56,7 +56,7 @@ def test_the_target_of_a_track_makes_what_belongs_to_it_alone(flow: Flow) -> Non
 
 def test_one_track_is_active_with_what_it_needs_of_others() -> None:
     plan = made({"tracks": ["frames"]})
-    assert list(plan["comparisons"]) == ["pixels_1", "pixels_5", "progress_in_prompt_1", "progress_in_prompt_5"]
+    assert list(plan["comparisons"]) == ["pixels_5"]
     assert list(plan["tracks"]) == ["progress", "frames"], "estimates in prompts need PAC-Net"
     assert plan["tracks"]["progress"]["experiments"] == ["pac_net_elapsed", "pac_net_20"]
     assert plan["tracks"]["progress"]["comparisons"] == []
