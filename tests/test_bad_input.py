@@ -19,6 +19,7 @@ import torch
 import yaml
 
 from framecast import cli
+from framecast.config import loading
 from framecast.config.base import Budget, Settings
 from framecast.data.contact_sheet import draw
 from framecast.data.extraction import extract
@@ -173,7 +174,7 @@ def test_full_disk_leaves_the_file_that_was_there(kind: str, tmp_path: Path) -> 
 
 # --- configs ---------------------------------------------------------------------------------------------------------
 
-DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+DEFAULT = loading.default()
 
 
 def own(source: dict[str, Any], **changes: Any) -> dict[str, Any]:

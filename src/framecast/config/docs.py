@@ -1,4 +1,4 @@
-"""Schema, reference page and annotated config file, all generated from the config models.
+"""Schema, reference page and annotated config files, all generated from the config models.
 
 `framecast config schema|reference|annotate` writes them; `tests/config/test_docs.py` holds the files in the
 repository to what these functions return.
@@ -15,13 +15,16 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import models_json_schema
 
-from framecast.config import base
+from framecast.config import base, loading
 from framecast.config.base import Closed, Config, Part
 from framecast.core import components
 from framecast.core.validation import parse
 
 WIDTH = 118
+PARTS: dict[components.Kind, str] = {"tasks": "Task", "models": "Part"}
+"""Table to the name of its entries' model."""
 ORDER: list[type[BaseModel]] = [
     base.Config, base.Run, base.Light, base.Settings, base.Data, base.WorldSource, base.PlainSource,
     base.FrameFolderSource, base.Ssv2Source, base.RandomSplit, base.SubfolderSplit, base.ListSplit,
@@ -31,8 +34,46 @@ ORDER: list[type[BaseModel]] = [
 
 
 def schema() -> str:
-    """The config file's JSON schema."""
-    return json.dumps(Config.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
+    """The JSON schema of any config file: a part of the default, or an overlay.
+
+    No key is required: a file is a part of the whole, which `framecast config check` checks. A task's or model's keys
+    are those of the module that its `name` names.
+    """
+    modules = {(kind, name): components.load(kind, name).Config for kind in PARTS for name in components.names(kind)}
+    models = [(model, "validation") for model in (Config, *modules.values())]
+    references, definitions = models_json_schema(models)  # type: ignore[arg-type]
+    name_of = {model: reference["$ref"].rpartition("/")[2] for (model, _), reference in references.items()}
+    own = {name_of[model]: definitions["$defs"][name_of[model]] for model, _ in models}
+    shared = {name: definition for name, definition in definitions["$defs"].items() if name not in own}
+    whole = own[name_of[Config]]
+    for kind, part in PARTS.items():
+        named = {name: own[name_of[model]] for (of, name), model in modules.items() if of == kind}
+        shared[part] = _by_name(shared[part], named)
+    return json.dumps(_of_a_part({**whole, "$defs": shared}), indent=1, ensure_ascii=False) + "\n"
+
+
+def _by_name(part: dict[str, Any], modules: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Schema of an entry of `tasks` or `models`: which keys there are follows from `name`."""
+    common = {**part["properties"], "name": {**part["properties"]["name"], "enum": list(modules)}}
+    known = dict.fromkeys(common, True)
+    choices = [
+        {"if": {"properties": {"name": {"const": key}}, "required": ["name"]},
+         "then": {**own, "properties": {**known, **own.get("properties", {})}}}
+        for key, own in modules.items()
+    ]  # fmt: skip
+    return {**part, "properties": common, "allOf": choices}
+
+
+def _of_a_part(node: Any) -> Any:
+    """The schema without required keys, and with "any of" for "one of", which a part fits more than once."""
+    if isinstance(node, list):
+        return [_of_a_part(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: item for key, item in node.items() if key != "discriminator"}
+    if "properties" in node and "if" not in node and node.get("type") == "object":
+        kept.pop("required", None)
+    return {"anyOf" if key == "oneOf" else key: _of_a_part(item) for key, item in kept.items()}
 
 
 def reference() -> str:
@@ -103,7 +144,7 @@ def _default(field: FieldInfo) -> str:
 
 
 HEAD = [
-    "# The embedded default: every experiment, comparison and parameter of this project.",
+    "# A config of framecast's workflow, on top of the default (config/config.yaml and config/tracks/).",
     "# The comments are generated (`framecast config annotate`); all keys and defaults: docs/config.md.",
 ]
 
@@ -112,21 +153,33 @@ def annotate(text: str) -> str:
     """A config file with every key's description above its first use; the values stay as they are.
 
     Raises:
-        ConfigError: the file is no complete, valid config.
+        ConfigError: the file is not valid on top of the default config.
         ValueError: it has comments that were not generated.
     """
     mapping = yaml.safe_load(text)
-    parse(Config, mapping)
+    whole = loading.merge(loading.default(), mapping)
+    parse(Config, whole)
     if HEAD[1] not in text and re.search(r"(^|\s)#", text, re.MULTILINE):
         raise ValueError("it has comments of its own, which would be lost: delete them, or annotate a copy")
     explained: set[tuple[type[BaseModel], str]] = set()
-    return "\n".join([*HEAD, *_emit(Config, mapping, 0, explained)]) + "\n"
+    return "\n".join([*HEAD, *_emit(Config, mapping, whole, 0, explained)]) + "\n"
 
 
 def _emit(
-    model: type[BaseModel], mapping: dict[str, Any], depth: int, explained: set[Any], part: type[BaseModel] = Part
+    model: type[BaseModel],
+    mapping: dict[str, Any],
+    whole: dict[str, Any],
+    depth: int,
+    explained: set[Any],
+    part: type[BaseModel] = Part,
 ) -> Iterator[str]:
-    """Lines of a mapping. `part` has the keys of an entry of `tasks` or `models` that are not its module's own."""
+    """Lines of a mapping.
+
+    Args:
+        whole: The mapping on top of the default's: an overlay need not name the modules and kinds that say which keys
+            there are.
+        part: Model with the keys of an entry of `tasks` or `models` that are not its module's own.
+    """  # fmt: skip
     for key, value in mapping.items():
         owner = model if key in model.model_fields else part
         field = owner.model_fields.get(key)
@@ -136,12 +189,12 @@ def _emit(
         if field is not None and field.description and (owner, key) not in explained:
             explained.add((owner, key))
             yield from _comment(field.description, pad)
-        yield from _entry(key, value, field.annotation if field else None, depth, explained)
+        yield from _entry(key, value, whole[key], field.annotation if field else None, depth, explained)
 
 
-def _entry(key: str, value: Any, annotation: Any, depth: int, explained: set[Any]) -> Iterator[str]:
+def _entry(key: str, value: Any, whole: Any, annotation: Any, depth: int, explained: set[Any]) -> Iterator[str]:
     pad = "  " * depth
-    inner = _value_model(annotation, value)
+    inner = _value_model(annotation, whole)
     table = _table_model(annotation)
     if table is not None and isinstance(value, dict) and value:
         yield f"{pad}{key}:"
@@ -149,10 +202,11 @@ def _entry(key: str, value: Any, annotation: Any, depth: int, explained: set[Any
             if number and depth == 0 and len(entry) > 2:
                 yield ""
             yield f"{pad}  {_scalar(name)}:"
-            yield from _emit(_part_model(table, entry, key), entry, depth + 2, explained, table)
+            own = _part_model(table, whole[name], key)
+            yield from _emit(own, entry, whole[name], depth + 2, explained, table)
     elif inner is not None and isinstance(value, dict) and value:
         yield f"{pad}{key}:"
-        yield from _emit(inner, value, depth + 1, explained)
+        yield from _emit(inner, value, whole, depth + 1, explained)
     else:
         yield from _plain(key, value, pad)
 
