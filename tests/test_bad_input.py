@@ -40,7 +40,6 @@ from tests.encoders.test_encoding import ENCODER
 from tests.test_workflow import Workflow
 
 torch.set_num_threads(1)
-ROOT = Path(__file__).resolve().parents[1]
 FOLDER = 'it\'s "the"\nfolder, $HOME; {x} = 5'
 NAMES = [
     "-rf.mp4", "two  words .mp4", "it's \"q\".mp4", "日本語 é.mp4", "line\nbreak.mp4", "car\rriage.mp4", "=1+1.mp4",

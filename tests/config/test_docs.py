@@ -35,7 +35,9 @@ def test_generated_files_are_up_to_date(file: str, generate: object) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
-def test_every_file_fits_the_schema(file: Path) -> None:
+def test_every_file_fits_the_schema_that_its_first_line_names(file: Path) -> None:
+    named = file.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert (file.parent / named).resolve() == ROOT / "config" / "schema.json"
     jsonschema.Draft202012Validator(SCHEMA).validate(yaml.safe_load(file.read_text()))
 
 

@@ -30,7 +30,6 @@ from framecast.workflow import catalogue, plan
 from framecast.workflow.inputs import Flow
 from framecast.world import generation
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = loading.default()
 SETS = {"train": "train", "select": "validation", "test": "validation"}
 # The numbers of the tasks' templates, and how many clips of validation.json each has (published).

@@ -13,7 +13,6 @@ from framecast.config.base import Config
 from framecast.core.validation import ConfigError, parse
 from framecast.workflow import plan
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = loading.default()
 DEFAULT["run"]["comparisons"].append("gap_1")  # the demo leaves it to the study
 

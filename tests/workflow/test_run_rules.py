@@ -23,7 +23,6 @@ from framecast.workflow.inputs import Flow
 from tests import toys
 from tests.training.test_loop import run
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = loading.default()
 QUIET = {"device": "cpu"}
 PREDICTED = ("experiment", "seed", "task", "model", "data", "fingerprint")

@@ -14,7 +14,6 @@ from framecast.core.validation import ConfigError, parse
 from framecast.workflow import plan
 from framecast.workflow.inputs import Flow
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = loading.default()
 RESULTS = Path("results")
 
