@@ -1,5 +1,6 @@
 # framecast: raw videos → index → frames → embeddings → train → predict → score → compare → workbook and report.
 # What is built stands in config/config.yaml under `run`; overlays: `snakemake --configfile config/<overlay>.yaml`.
+# The default config is several files, merged by `framecast.config.loading`.
 import shlex
 import sys
 from pathlib import Path
@@ -16,13 +17,19 @@ sys.path.insert(0, str(REPOSITORY / "src"))
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
+from framecast.config import loading
 from framecast.workflow import inputs, run_rules
 
+# As one `configfile:` a file would, but parsed faster, with errors that name file and line. So far, `config` holds overlays.
+config = inputs.on_default(config, main=workflow.is_main_process)
+workflow.configfiles.extend(loading.files())  # Snakemake's report and `--archive` list them
 
-configfile: REPOSITORY / "config" / "config.yaml"
-
-
-FLOW = inputs.prepare(config, Path("results"), main=workflow.is_main_process)
+FLOW = inputs.prepare(
+    config,
+    Path("results"),
+    main=workflow.is_main_process,
+    overlays=workflow.overwrite_configfiles,
+)
 
 
 wildcard_constraints:

@@ -19,6 +19,7 @@ import torch
 import yaml
 
 from framecast import cli
+from framecast.config import loading
 from framecast.config.base import Budget, Settings
 from framecast.data.contact_sheet import draw
 from framecast.data.extraction import extract
@@ -39,7 +40,6 @@ from tests.encoders.test_encoding import ENCODER
 from tests.test_workflow import Workflow
 
 torch.set_num_threads(1)
-ROOT = Path(__file__).resolve().parents[1]
 FOLDER = 'it\'s "the"\nfolder, $HOME; {x} = 5'
 NAMES = [
     "-rf.mp4", "two  words .mp4", "it's \"q\".mp4", "日本語 é.mp4", "line\nbreak.mp4", "car\rriage.mp4", "=1+1.mp4",
@@ -173,7 +173,7 @@ def test_full_disk_leaves_the_file_that_was_there(kind: str, tmp_path: Path) -> 
 
 # --- configs ---------------------------------------------------------------------------------------------------------
 
-DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+DEFAULT = loading.default()
 
 
 def own(source: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framecast import __version__
 from framecast.core.devices import DEVICES
+
+if TYPE_CHECKING:
+    from framecast.config.base import Config
 
 FOLDER = ": new, empty, or made by the same command"
 
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     world = commands.add_parser("world", help="write the embedded world as videos or as folders of pictures")
     world.add_argument("--out", type=Path, required=True, help=f"folder to write{FOLDER}")
-    world.add_argument("--config", type=Path, help="config file (default: the embedded one)")
+    world.add_argument("--config", type=Path, help="config file, on top of the default")
     world.add_argument("--data", default="world", help="entry of `data` with a world source (default world)")
     world.add_argument("--seed", type=int, help="another seed than the config's")
     world.add_argument("--size", type=_size, metavar="HEIGHTxWIDTH", help="another size than the config's, pixels")
@@ -64,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     chosen = commands.add_parser("filter", help="count the clips of tasks in json files of Something-Something V2")
     chosen.add_argument("files", type=Path, nargs="+", help="train.json, validation.json, …")
     chosen.add_argument("--labels", type=Path, help="labels.json, to be checked")
-    chosen.add_argument("--config", type=Path, help="config file with `task_lists` (default: the embedded one)")
+    chosen.add_argument("--config", type=Path, help="config file with `task_lists`, on top of the default")
     chosen.add_argument("--tasks", default="brief", help="entry of `task_lists` (default brief)")
     chosen.add_argument(
         "--videos", type=Path, metavar="DIR", help="folder of the videos: name the clips of these tasks that are not "
@@ -89,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
 
     config = commands.add_parser("config", help="check a config, or write its schema, reference or comments")
     kinds = config.add_subparsers(required=True, metavar="WHAT")
-    check = kinds.add_parser("check", help="check config files, merged in the order given")
-    check.add_argument("files", type=Path, nargs="+")
+    check = kinds.add_parser("check", help="check the default config, with overlays on top in the order given")
+    check.add_argument("files", type=Path, nargs="*", help="overlays, as for snakemake --configfile")
     check.set_defaults(command=_config_check)
     for name, text in (("schema", "print the JSON schema"), ("reference", "print the reference page")):
         kinds.add_parser(name, help=text).set_defaults(command=_config_print, what=name)
@@ -194,9 +197,6 @@ def _share(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: give a folder and its part: train=.35") from None
 
 
-CONFIG = Path(__file__).resolve().parents[2] / "config" / "config.yaml"
-
-
 def _world(options: argparse.Namespace) -> int:
     from framecast.world import generation
 
@@ -220,10 +220,10 @@ def _world(options: argparse.Namespace) -> int:
 
 def _world_source(options: argparse.Namespace) -> dict[str, Any]:
     """The config's world with the changes of the command line."""
-    from framecast.config.base import Config, WorldSource
+    from framecast.config.base import WorldSource
     from framecast.core.validation import known, parse
 
-    config = parse(Config, _merged([options.config or CONFIG]))
+    config = _config(options.config)
     known("data", options.data, config.data, "--data")
     source = config.data[options.data].source.model_dump(mode="json")
     if source["kind"] != "world":
@@ -240,13 +240,23 @@ def _world_source(options: argparse.Namespace) -> dict[str, Any]:
     return source
 
 
-def _filter(options: argparse.Namespace) -> int:
+def _config(overlay: Path | None) -> Config:
+    """The default config, with the file of `--config` on top where one is given."""
+    from framecast.config import loading
     from framecast.config.base import Config
     from framecast.core.validation import parse
+
+    overlays = [] if overlay is None else [overlay]
+    merged = loading.load(overlays)
+    with loading.placed(merged, overlays):
+        return parse(Config, merged)
+
+
+def _filter(options: argparse.Namespace) -> int:
     from framecast.data.annotations.ssv2_selection import counts
     from framecast.workflow.plan import task_list
 
-    tasks = task_list(parse(Config, _merged([options.config or CONFIG])), options.tasks, "--tasks")
+    tasks = task_list(_config(options.config), options.tasks, "--tasks")
     missing = 0
     for file in options.files:
         text, absent = counts(file, tasks, options.labels, options.videos, options.suffix)
@@ -329,34 +339,16 @@ def _weights_export(options: argparse.Namespace) -> int:
 
 
 def _config_check(options: argparse.Namespace) -> int:
+    from framecast.config import loading
     from framecast.config.base import Config
     from framecast.core.validation import parse
     from framecast.workflow import plan
 
-    made = plan.resolve(parse(Config, _merged(options.files)))
+    merged = loading.load(options.files)
+    with loading.placed(merged, options.files):
+        made = plan.resolve(parse(Config, merged))
     print(f"{len(made['experiments'])} experiments and {len(made['comparisons'])} comparisons are active and valid")
     return 0
-
-
-def _merged(files: list[Path]) -> dict:
-    """Config files merged as Snakemake's --configfile does: mappings deeply, everything else replaced."""
-    import yaml
-
-    def merge(base: dict, over: dict) -> dict:
-        both = {key: merge(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-                for key, value in over.items()}  # fmt: skip
-        return {**base, **both}
-
-    merged: dict = {}
-    for file in files:
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is no YAML: {error}") from None
-        if not isinstance(content, dict):
-            raise ValueError(f"{file} holds a {type(content).__name__}; a config is a mapping of keys to values")
-        merged = merge(merged, content)
-    return merged
 
 
 def _config_print(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from framecast import cli
+from framecast.config import loading
 from framecast.config.base import Config
 from framecast.core.validation import parse
 from framecast.workflow import plan
@@ -18,7 +18,7 @@ MODELS = ("p2p_21", "p2p_21_progress", "p2p_25", "p2p_25_progress")
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return plan.resolve(parse(Config, cli._merged([ROOT / "config" / name for name in ("config.yaml", "ssv2.yaml")])))
+    return plan.resolve(parse(Config, loading.load([ROOT / "config" / "ssv2.yaml"])))
 
 
 def test_four_models_are_evaluated_on_both_splits_and_drawn(made: dict[str, Any]) -> None:

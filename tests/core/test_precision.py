@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
+from framecast.config import loading
 from framecast.config.base import Encoder
 from framecast.core import precision
 from framecast.core.validation import ConfigError, parse
@@ -76,11 +76,7 @@ def test_what_a_device_lacks_is_named_with_what_it_has(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("overlay", [None, "study", "ssv2", "objects48", "masks_ablation"])
 def test_the_device_decides_in_every_shipped_config(overlay: str | None, tmp_path: Path) -> None:
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    if overlay:
-        from snakemake.utils import update_config
-
-        update_config(config, yaml.safe_load((ROOT / f"config/{overlay}.yaml").read_text()))
+    config = loading.load([ROOT / f"config/{overlay}.yaml"] if overlay else [])
     experiments = plan.make(config, tmp_path)["experiments"]
     assert {one["spec"]["budget"]["precision"] for one in experiments.values()} == {"auto"}
 

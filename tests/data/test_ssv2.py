@@ -17,6 +17,7 @@ import yaml
 from framecast import cli
 from framecast.analysis import workbook
 from framecast.analysis.report import background
+from framecast.config import loading
 from framecast.config.base import Config
 from framecast.core.files import read_json
 from framecast.core.validation import ConfigError, parse
@@ -29,8 +30,7 @@ from framecast.workflow import catalogue, plan
 from framecast.workflow.inputs import Flow
 from framecast.world import generation
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+DEFAULT = loading.default()
 SETS = {"train": "train", "select": "validation", "test": "validation"}
 # The numbers of the tasks' templates, and how many clips of validation.json each has (published).
 BRIEF = {

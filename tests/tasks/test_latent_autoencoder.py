@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
+from framecast.config import loading
 from framecast.config.base import Budget, Config, Encoder
 from framecast.core.validation import ConfigError, parse
 from framecast.encoders import encoding
@@ -47,7 +47,7 @@ ENCODER = {
     "at": None, "pool": "cls", "batch": 4, "precision": "float32", "store": "float32",
 }  # fmt: skip
 QUIET = {"device": "cpu", "tensorboard": False}
-DEFAULT = yaml.safe_load((Path(__file__).resolve().parents[2] / "config" / "config.yaml").read_text())
+DEFAULT = loading.default()
 
 
 def picture(index, row):

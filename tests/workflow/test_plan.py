@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from framecast.config import loading
 from framecast.config.base import Config
 from framecast.core.validation import ConfigError, parse
 from framecast.workflow import plan
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+DEFAULT = loading.default()
 DEFAULT["run"]["comparisons"].append("gap_1")  # the demo leaves it to the study
 
 

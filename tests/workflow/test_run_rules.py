@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 
+from framecast.config import loading
 from framecast.config.base import Config
 from framecast.core.files import file_digest, read_json
 from framecast.core.validation import parse
@@ -23,8 +23,7 @@ from framecast.workflow.inputs import Flow
 from tests import toys
 from tests.training.test_loop import run
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+DEFAULT = loading.default()
 QUIET = {"device": "cpu"}
 PREDICTED = ("experiment", "seed", "task", "model", "data", "fingerprint")
 

@@ -1,7 +1,7 @@
-"""The config file: typed, closed, every key described.
+"""The config: typed, closed, every key described. Which files it is read from: `framecast.config.loading`.
 
-These models are the one source of the keys, their types, defaults and descriptions: `config/schema.json`, the
-comments of `config/config.yaml` and `docs/config.md` are generated from them (`framecast config`).
+These models are the one source of the keys, their types, defaults and descriptions: `config/schema.json`,
+`docs/config.md` and the comments that `framecast config annotate` writes are generated from them.
 
 An experiment is task + data + model + budget (+ init), run with a seed. The tables `tasks`, `models` and `budgets`
 name parts that several experiments share; an experiment refers to them by name. What is inside a task or a model

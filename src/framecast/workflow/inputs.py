@@ -6,15 +6,17 @@ plain string, number or list in a fixed order, because Snakemake compares parame
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from framecast import SETTINGS
+from framecast.config import loading
 from framecast.config.split_rules import split_names
 from framecast.core.files import canonical, read_json
 from framecast.core.validation import ConfigError, nearest
@@ -566,20 +568,38 @@ class Flow:
         return [weights, str(folder / "run.json")]
 
 
-def prepare(config: dict[str, Any], results: Path, main: bool) -> Flow:
-    """Plan the config and list the videos (in the main process), or read what the main process found (in a job).
-
-    A config that cannot be run ends the parse with its errors alone: a traceback would bury them.
-    """
+@contextlib.contextmanager
+def _errors_alone(main: bool) -> Iterator[None]:
+    """A config that cannot be run ends the main process's parse with its errors alone: a traceback would bury them."""
     try:
-        made = plan.make(config, results / ".framecast" / "plans")
-        folder = results / ".framecast" / "listing"
-        find = catalogue.update if main else catalogue.load
-        shards = {name: find(data, folder / name) for name, data in made["data"].items()}
+        yield
     except (ConfigError, OSError) as error:
         if not main:
             raise
         sys.exit(f"framecast: the config cannot be run:\n{error}")
+
+
+def on_default(overlay: dict[str, Any], main: bool) -> dict[str, Any]:
+    """The default config with Snakemake's `--configfile` and `--config`, merged already, on top."""
+    with _errors_alone(main):
+        return loading.merge(loading.default(), overlay)
+
+
+def prepare(config: dict[str, Any], results: Path, main: bool, overlays: Sequence[Path] = ()) -> Flow:
+    """Plan the config and list the videos (in the main process), or read what the main process found (in a job).
+
+    Args:
+        overlays: The files that `config` was merged from, beside the default's: errors name their lines.
+    """
+    overlays = [path for path in overlays if path.suffix != ".json"]  # which may have tabs, as YAML may not
+    with _errors_alone(main):
+        if main:
+            loading.check(overlays)
+        with loading.placed(config, overlays):
+            made = plan.make(config, results / ".framecast" / "plans")
+        folder = results / ".framecast" / "listing"
+        find = catalogue.update if main else catalogue.load
+        shards = {name: find(data, folder / name) for name, data in made["data"].items()}
     # Scripts take this checkout's library, under conda as well, and before an installed one.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
     # How the work is done is no parameter, so that changing it re-runs nothing; jobs find it in their environment.
