@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import pickle
 import shutil
@@ -291,7 +292,7 @@ def reading(monkeypatch):
     from framecast.tasks import autoencoder
 
     own = autoencoder.needs
-    monkeypatch.setattr(autoencoder, "needs", lambda config: {**own(config), "prompts": ["plain"]})
+    monkeypatch.setattr(autoencoder, "needs", lambda config: dataclasses.replace(own(config), prompts=("plain",)))
 
 
 def test_prompts_reach_the_jobs_and_bring_their_parents(reading, tmp_path):

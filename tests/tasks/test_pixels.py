@@ -22,13 +22,14 @@ from framecast.core.validation import ConfigError
 from framecast.encoders import clip_text, vae
 from framecast.models import autoencoder_round_trip, blur_frame, copy_last_frame, instruct_pix2pix
 from framecast.ops import sampler
+from framecast.ops.blur import REACH, blurred
 from framecast.prediction import inference as prediction
 from framecast.prediction import scoring
 from framecast.prediction.export import diffusers_pipeline
 from framecast.stores import Stores, predictions, prompts
 from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
-from framecast.tasks import _networks, _pairs, pixels, progress
+from framecast.tasks import _diffusion, _networks, _pairs, pixels, progress
 from framecast.training import loop, runs
 from framecast.weights import diffusers_folders, hub, state_dict
 from tests import startup
@@ -397,13 +398,13 @@ def test_conditions_are_dropped_in_the_published_shares():
     count, share = 60_000, 0.05
     draws = torch.rand(count, generator=generator())
     text, source = torch.ones(count, 1, 1), torch.ones(count, 1, 1, 1)
-    words, frames = pixels.dropped({"dropout": share}, text, torch.zeros(1, 1), source, draws)
+    words, frames = _diffusion.dropped({"dropout": share}, text, torch.zeros(1, 1), source, draws)
     without_text, without_source = words.flatten() == 0, frames.flatten() == 0
     shares = [without_text & ~without_source, ~without_text & without_source, without_text & without_source]
     assert [float(one.float().mean()) for one in shares] == pytest.approx([share] * 3, abs=0.004)
-    words, frames = pixels.dropped({"dropout": share}, text, torch.zeros(1, 1), None, draws)
+    words, frames = _diffusion.dropped({"dropout": share}, text, torch.zeros(1, 1), None, draws)
     assert frames is None and float((words == 0).float().mean()) == pytest.approx(2 * share, abs=0.004)
-    assert torch.equal(pixels.dropped({"dropout": 0.0}, text, torch.zeros(1, 1), source, draws)[0], text)
+    assert torch.equal(_diffusion.dropped({"dropout": 0.0}, text, torch.zeros(1, 1), source, draws)[0], text)
     assert pixels.Config(**KEYS).dropout == 0.05
 
 
@@ -547,7 +548,7 @@ def test_our_sampler_and_diffusers_pipeline_draw_equal_pictures(lively_run, stor
     batch = dataset.__getitems__([0, 2])
     inference = {**INFERENCE, "steps": 5, "scheduler": name}
     made = [torch_generator(7, "predict", sample, 0) for sample in batch["sample_id"]]
-    latents = pixels.drawn_latents(module, batch["text"], batch["empty"], batch["source"], inference, made)
+    latents = _diffusion.drawn_latents(module, batch["text"], batch["empty"], batch["source"], inference, made)
     maker = torch.Generator().manual_seed(7)
     frames = pixels.predict(module, batch, maker, inference)["frame"]
     asked = {
@@ -667,10 +668,10 @@ def test_blur_by_hand():
     frame = torch.zeros(1, 7, 9, 3, dtype=torch.uint8)
     frame[0, 3, 4] = torch.tensor([200, 100, 0])
     kernel = np.exp([-8, -2, 0, -2, -8]) / np.exp([-8, -2, 0, -2, -8]).sum()
-    found = blur_frame.blurred(frame, 0.5)
+    found = blurred(frame, 0.5)
     assert found.dtype == torch.uint8 and found[0, 3, 4].tolist() == [124, 62, 0]
     assert np.array_equal(found[0, 1:6, 2:7, 0], np.outer(kernel, 200 * kernel).round())
-    assert torch.equal(blur_frame.blurred(frame, 0.0), frame)
+    assert torch.equal(blurred(frame, 0.0), frame)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.7, 1.4, 8.0])
@@ -678,8 +679,8 @@ def test_blur_is_scipys(sigma):
     from scipy.ndimage import gaussian_filter
 
     frames = torch.randint(256, (2, 9, 12, 3), generator=generator(), dtype=torch.uint8)
-    expected = gaussian_filter(frames.double().numpy(), (0, sigma, sigma, 0), mode="nearest", truncate=blur_frame.REACH)
-    assert np.abs(blur_frame.blurred(frames, sigma).numpy() - expected).max() <= 0.5 + 1e-3
+    expected = gaussian_filter(frames.double().numpy(), (0, sigma, sigma, 0), mode="nearest", truncate=REACH)
+    assert np.abs(blurred(frames, sigma).numpy() - expected).max() <= 0.5 + 1e-3
 
 
 def test_blur_learns_its_width():
@@ -692,8 +693,8 @@ def test_blur_learns_its_width():
         said = net.fit_frames(pairs)
         return round(float(net.sigma), 6), said
 
-    assert learnt((sharp, blur_frame.blurred(sharp, 1.4)))[0] == 1.4
-    sigma, said = learnt((sharp[:1], sharp[:1]), (sharp[1:], blur_frame.blurred(sharp[1:], 1.0)))
+    assert learnt((sharp, blurred(sharp, 1.4)))[0] == 1.4
+    sigma, said = learnt((sharp[:1], sharp[:1]), (sharp[1:], blurred(sharp[1:], 1.0)))
     assert sigma == 1.0 and said.startswith("blur_frame: sigma 1 px") and "0: " in said
     assert learnt((flat, flat)) == (0.0, "blur_frame: sigma 0 px; mean PSNR of training pairs, dB: 0: 100.000, "
                                          "1: 100.000, 1.4: 100.000")  # fmt: skip
@@ -706,11 +707,11 @@ def test_blur_frame_learns_on_training_pairs_and_blurs_others(stores, tmp_path, 
     assert f"sigma {sigma:g} px" in capsys.readouterr().out
     dataset = pixels.dataset(TASK, stores, "train")
     given, wanted = (torch.from_numpy(frames) for frames in dataset.pictures(dataset.places))
-    decibels = {one: metrics.psnr(blur_frame.blurred(given, one), wanted, data_range=255).mean()
+    decibels = {one: metrics.psnr(blurred(given, one), wanted, data_range=255).mean()
                 for one in blur_frame.Config().candidates}  # fmt: skip
     assert sigma == pytest.approx(max(decibels, key=decibels.get))
     batch = everything(pixels.dataset(TASK, stores, "test"))
-    assert np.array_equal(found.arrays["frame"], blur_frame.blurred(batch["input_frame"], sigma))
+    assert np.array_equal(found.arrays["frame"], blurred(batch["input_frame"], sigma))
     net = blur_frame.build(blur_frame.Config())
     with pytest.raises(ValueError, match="no frame to blur"):
         net.answer(None, torch.zeros(1))

@@ -21,9 +21,11 @@ from pydantic import Field
 
 from framecast.config.base import Closed, Fraction, Positive
 from framecast.core.files import digest
+from framecast.core.needs import Needs
 from framecast.core.seeding import rng
 from framecast.encoders.prompts import prompt
 from framecast.metrics import recall_1
+from framecast.ops.contrastive import symmetric
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.tasks._tensors import as_tensors, pixels, without_gradients
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from framecast.tasks._networks import Contrast
 
 log = logging.getLogger(__name__)
-LARGEST = 100.0
-"""What cosines are multiplied by at most, as in CLIP."""
 FORMS = 3
 """How a training text is worded: as it is, as a prompt, as a prompt with a percent."""
 
@@ -72,9 +72,9 @@ class Inference(Closed):
     """Nothing to choose."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [[config["frames"], config["view"]]], "encoders": []}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set."""
+    return Needs(frames=((config["frames"], config["view"]),))
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -201,19 +201,6 @@ def fit(module: Contrast, dataset: Pairs) -> None:
     frames = pixels(dataset.__getitems__(chosen)["frames"]).flatten(0, 1)
     module.core.mean.copy_(frames.mean((0, 2, 3)).view(1, 3, 1, 1))
     module.core.std.copy_(frames.std((0, 2, 3)).clamp_min(1e-3).view(1, 3, 1, 1))
-
-
-def symmetric(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor) -> Tensor:
-    """CLIP's loss of each pair, [B]: the mean of both directions' −log share of what belongs together.
-
-    Args:
-        images, texts: Embeddings of length 1, [B, P].
-        scale: Logarithm of what cosines are multiplied by.
-        same: bool [B, B], whether the texts of two pairs are equal: then each belongs to the other's frames, too.
-    """
-    logits = images @ texts.T * scale.exp().clamp(max=LARGEST)
-    belonging = logits.masked_fill(~same, -np.inf)
-    return sum(logits.logsumexp(dim) - belonging.logsumexp(dim) for dim in (0, 1)) / 2  # type: ignore[return-value]
 
 
 def loss(module: Contrast, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:

@@ -16,7 +16,9 @@ import numpy as np
 from pydantic import Field
 
 from framecast.config.base import Closed, Positive
+from framecast.core import contract
 from framecast.core.files import digest
+from framecast.core.needs import Needs
 from framecast.core.seeding import torch_generator
 from framecast.metrics import cosine, mse, ranks
 from framecast.stores import Stores
@@ -117,9 +119,9 @@ class Windows:
         return [f"{self.video_ids[v]}#{target}" for v, target in zip(self.owners, targets, strict=True)]
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [], "encoders": [config["encoder"]]}
+def needs(config: dict[str, Any]) -> Needs:
+    """One cache of embeddings."""
+    return Needs(embeddings=(config["encoder"],))
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Windows:
@@ -200,10 +202,10 @@ def fit(module: NextEmbedding, dataset: Windows) -> None:
     changes = torch.from_numpy(dataset.table[first + module.gap] - dataset.table[first])
     size = changes.double().square().mean().sqrt()
     module.change.copy_(size if size > 0 else torch.ones_like(size))
-    if hasattr(module.core, "fit"):
+    if model_fit := contract.hook(module.core, "fit"):
         chosen = np.unique(np.linspace(0, len(dataset) - 1, 512).astype(np.int64))
         histories = dataset.__getitems__(chosen.tolist())["window"][:, : module.history]
-        module.core.fit(module.inputs(histories), changes / module.change)
+        model_fit(module.inputs(histories), changes / module.change)
 
 
 # --- training --------------------------------------------------------------------------------------------------------
@@ -218,8 +220,8 @@ def loss(
     ahead = batch["window"][:, module.gap :]  # [B, T, D], the truth for every position
     change = (ahead - history) / module.change
     positions = slice(None) if module.dense else slice(-1, None)
-    if hasattr(module.core, "loss"):
-        return module.core.loss(module.inputs(history), change, positions, generator)
+    if model_loss := contract.hook(module.core, "loss"):
+        return model_loss(module.inputs(history), change, positions, generator)
     predicted = module.core(module.inputs(history))
     return {"loss": (predicted - change)[:, positions].square().mean()}
 
@@ -251,11 +253,12 @@ def predict(
     mode = inference["mode"]
     if mode == "deterministic":
         return {"prediction": module(history)}
-    if not hasattr(module.core, "sample"):
+    sample = contract.hook(module.core, "sample")
+    if sample is None:
         raise ValueError(f"inference.mode is {mode!r}, but this model draws no samples; use mode: deterministic")
     count = 1 if mode == "sample" else inference["samples"]
     noise = _noise(batch["sample_id"], count, module.core.latent, generator.initial_seed(), inference["antithetic"])
-    changes = module.core.sample(module.inputs(history), noise.to(history.device), inference["steps"])  # [B, K, D]
+    changes = sample(module.inputs(history), noise.to(history.device), inference["steps"])  # [B, K, D]
     draws = module.outputs(changes, history[:, None, -1])
     if mode == "sample":
         return {"prediction": draws[:, 0]}

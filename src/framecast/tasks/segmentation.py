@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from framecast.config.base import Closed, Positive
+from framecast.core.needs import Needs
 from framecast.core.seeding import drawn
 from framecast.pictures.masks import column, overlay, painted, row
 from framecast.stores import Stores
@@ -57,9 +58,9 @@ class Inference(Closed):
     """Nothing to choose."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [[config["frames"], config["view"]]], "encoders": [], "masks": True}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set, and masks."""
+    return Needs(frames=((config["frames"], config["view"]),), masks=True)
 
 
 def samples(config: dict[str, Any]) -> str | None:
@@ -170,7 +171,7 @@ def loss(module: Segmenter, batch: dict[str, Any], generator: torch.Generator, p
 
     config, frames, masks = module.config, pixels(batch["frame"]), batch["mask"]
     if config["crop"] is not None:
-        frames, masks = cropped(frames, masks, config["crop"], generator)
+        frames, masks = _cropped(frames, masks, config["crop"], generator)
     draws = torch.rand(2, len(frames), generator=generator, device=frames.device)
     if config["flip"]:
         mirrored = draws[0] < 0.5
@@ -184,7 +185,7 @@ def loss(module: Segmenter, batch: dict[str, Any], generator: torch.Generator, p
     return {"loss": parts["cross_entropy"] + config["overlap"] * parts.get("overlap", 0.0), **parts}
 
 
-def cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A window [h, w] of each sample that holds a pixel of an object, drawn evenly among them (now and then any pixel).
 
     Frames [B, C, H, W] → [B, C, h, w], masks [B, H, W] → [B, h, w].
