@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 from types import SimpleNamespace
 
@@ -313,7 +314,8 @@ def test_an_export_takes_the_frozen_networks_of_prompts_along(monkeypatch, tmp_p
     from framecast.tasks import autoencoder
 
     own = autoencoder.needs
-    monkeypatch.setattr(autoencoder, "needs", lambda config: dataclasses.replace(own(config), prompts=("plain",)))
+    asked = functools.wraps(own)(lambda config: dataclasses.replace(own(config), prompts=("plain",)))
+    monkeypatch.setattr(autoencoder, "needs", asked)
     made = plan.resolve(parse(Config, {**DEFAULT, "run": {"experiments": ["tiny_encoder"]}}))
     assert list(made["experiments"]) == ["clip", "tiny_encoder"] and list(made["encoders"]) == ["words"]
     flow, asked = Flow(made, {"world": {0: "a"}}, tmp_path), SimpleNamespace(experiment="tiny_encoder", prompts="plain")
