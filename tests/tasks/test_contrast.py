@@ -118,7 +118,7 @@ def test_pairs(stores):  # noqa: F811
     ids = batch["tokens"][0].tolist()
     assert ids[0][: len(pieces(text))] == pieces(text) and set(ids[0][len(pieces(text)) :]) <= {1}
     assert ids[1][: len(pieces(prompt(text)))] == pieces(prompt(text))
-    named = [name for name in train.ids for _ in range(4)]
+    named = [name for name in train.video_ids for _ in range(4)]
     assert train.__getitems__([0, 5])["sample_id"] == [f"{named[0]}#0", f"{named[5]}#1"]
     assert train.shown(0, 0) == train.shown(0, 0) != train.shown(0, 1)
 

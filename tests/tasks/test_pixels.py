@@ -226,7 +226,7 @@ def test_videos_without_the_target_are_left_out_of_both_arms_and_counted(stores,
     with caplog.at_level(logging.WARNING):
         arms = [pixels.dataset({**TASK, "prompts": name}, stores, "test") for name in ("plain", "index")]
     assert "split test: 1 of 5 videos lack frame 5 and are left out (test/10)" in caplog.text
-    assert [arm.ids for arm in arms] == [["test/09", "test/11", "test/12", "test/13"]] * 2
+    assert [arm.video_ids for arm in arms] == [["test/09", "test/11", "test/12", "test/13"]] * 2
     assert pixels.facts(TASK, arms[0])["without_target"] == 1
     assert pixels.samples(TASK) == pixels.samples({**TASK, "prompts": "index", "encoder": "other"})
     assert len({pixels.samples({**TASK, **other}) for other in ({}, {"target": 4}, {"input": None}, {"most": 2})}) == 4
@@ -242,12 +242,12 @@ def test_a_target_beyond_every_clip_is_refused(stores):
 def test_further_moments_train_only_and_end_with_the_video(stores):
     config = {**TASK, "moments": [0, 4]}
     train_set = pixels.dataset(config, stores, "train")
-    of_long = [place[1:] for place in train_set.places if train_set.ids[place[0]] == "train/02"]  # 8 frames
-    of_short = [place[1:] for place in train_set.places if train_set.ids[place[0]] == "train/00"]  # 6 frames
+    of_long = [place[1:] for place in train_set.places if train_set.video_ids[place[0]] == "train/02"]  # 8 frames
+    of_short = [place[1:] for place in train_set.places if train_set.video_ids[place[0]] == "train/00"]  # 6 frames
     assert of_long == [(2, 5), (0, 3), (4, 7)] and of_short == [(2, 5), (0, 3)]
     assert [place[1:] for place in pixels.dataset(config, stores, "test").places] == [(2, 5)] * 4
     images = pixels.dataset({**TEXT_TO_IMAGE, "moments": [0, 7]}, stores, "train")
-    assert [place[1:] for place in images.places if images.ids[place[0]] == "train/00"] == [(None, 5), (None, 0)]
+    assert [place[1:] for place in images.places if images.video_ids[place[0]] == "train/00"] == [(None, 5), (None, 0)]
     assert "source" not in images.__getitems__([0])
 
 

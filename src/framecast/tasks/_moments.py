@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framecast.stores.frames import Frames
+from framecast.tasks._samples import Samples
 from framecast.tasks._tensors import as_tensors
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ CONTRAST = 0.15
 """Difference of a channel, of 1, from which on a pixel counts as moving; compression noise is well below."""
 
 
-class Moments:
+class Moments(Samples):
     """Four moments of a video: a frame, the one `lag` later, and those a third and two thirds of the video away."""
 
     def __init__(self, frames: Frames, video_ids: list[str], units: list[str], stride: int, lag: int) -> None:
@@ -33,12 +34,6 @@ class Moments:
             (video, first) for video, count in enumerate(self.counts) for first in range(0, count - lag, stride)
         ]
 
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
-
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """moments uint8 [B, 4, H, W, 3]; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
@@ -46,17 +41,12 @@ class Moments:
         frames = self.frames.read_batch(wanted)
         return as_tensors({
             "moments": frames.reshape(len(places), 4, *frames.shape[1:]),
-            "sample_id": [self.name(place) for place in places],
-            "unit": [self.units[video] for video, _ in places],
+            **self.named(places),
         })  # fmt: skip
 
     def first_frames(self, places: Sequence[tuple[int, int]]) -> np.ndarray:
         """The frames that are encoded, uint8 [B, H, W, 3]."""
         return self.frames.read_batch([(self.video_ids[video], first) for video, first in places])
-
-    def name(self, place: tuple[int, int]) -> str:
-        """`<video id>#<frame number>`."""
-        return f"{self.video_ids[place[0]]}#{place[1]}"
 
     def _moments(self, video: int, first: int) -> list[int]:
         count = self.counts[video]

@@ -9,6 +9,7 @@ import numpy as np
 
 from framecast.core.seeding import rng
 from framecast.stores.frames import Frames
+from framecast.tasks._samples import Samples
 from framecast.tasks._tensors import as_tensors
 from framecast.weights import hub, tokens
 
@@ -54,7 +55,7 @@ class Texts:
         return self.table.ids[places], self.table.kept[places]
 
 
-class Clips:
+class Clips(Samples):
     """Videos of one split cut at moments.
 
     Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). templates, those of
@@ -79,32 +80,26 @@ class Clips:
             action: Video id → progress of its action at each frame of the file; None where the target is `elapsed`.
         """
         self.config, self.frames, self.videos, self.texts = config, frames, videos, texts
-        self.ids = videos["video_id"].tolist()
+        self.video_ids = videos["video_id"].tolist()
         self.units = videos["unit"].astype(str).tolist()
         self.templates = list(templates)
         number = {name: place for place, name in enumerate(self.templates)}
         self.template = np.array([number.get(name, -1) for name in videos["template"]])
-        self.counts = np.array([frames.count(video_id) for video_id in self.ids])
+        self.counts = np.array([frames.count(video_id) for video_id in self.video_ids])
         self.places = [
             (video, moment)
             for video, count in enumerate(self.counts.tolist())
-            for moment in moments(config, self.ids[video], count, training)
+            for moment in moments(config, self.video_ids[video], count, training)
         ]
-        self.progress = [self._progress(action, video) for video in range(len(self.ids))]
+        self.progress = [self._progress(action, video) for video in range(len(self.video_ids))]
         self.targets = np.array([self.progress[video][moment] for video, moment in self.places])
 
     def _progress(self, action: dict[str, np.ndarray] | None, video: int) -> np.ndarray:
         if action is None:
             count = int(self.counts[video])
             return np.arange(count) / count
-        name = self.ids[video]
+        name = self.video_ids[video]
         return action[name][self.frames.store(name).source(name)]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frames uint8 [B, T, H, W, 3]; tokens, other_tokens int64 [B, L] with kept, other_kept bool [B, L]; elapsed
@@ -122,19 +117,16 @@ class Clips:
             "elapsed": np.array([end for _, end in places], np.float32),
             "template": self.template[videos],
             "target": targets.astype(np.float32),
-            "sample_id": [self.name(place) for place in places],
-            "unit": [self.units[video] for video in videos],
+            **self.named(places),
         })  # fmt: skip
 
     def seen(self, indices: Sequence[int]) -> np.ndarray:
         """The frames of some clips, uint8 [B, T, H, W, 3]."""
-        clips = [(self.ids[video], shown(self.config, end)) for video, end in (self.places[index] for index in indices)]
+        clips = [
+            (self.video_ids[video], shown(self.config, end)) for video, end in (self.places[index] for index in indices)
+        ]
         frames = self.frames.read_batch([(video_id, frame) for video_id, clip in clips for frame in clip])
         return frames.reshape(len(clips), -1, *frames.shape[1:])
-
-    def name(self, place: tuple[int, int]) -> str:
-        """`<video id>#<frame number of the moment>`."""
-        return f"{self.ids[place[0]]}#{place[1]}"
 
 
 def moments(config: dict[str, Any], video_id: str, count: int, training: bool) -> list[int]:

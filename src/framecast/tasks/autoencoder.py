@@ -167,11 +167,10 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) ->
     """PSNR of each rebuilt frame, dB."""
     import pandas as pd
 
-    places = {dataset.name(place): place for place in dataset.places}
+    places = [dataset.places[index] for index in dataset.find(predictions.sample_ids)]
     values = []
     for start in range(0, len(predictions.sample_ids), 256):
-        names = predictions.sample_ids[start : start + 256]
-        truth = dataset.first_frames([places[name] for name in names])
+        truth = dataset.first_frames(places[start : start + 256])
         values.append(np.minimum(psnr(predictions.arrays["frame"][start : start + 256], truth, 255), BEST_PSNR))
     columns = {"sample_id": predictions.sample_ids, "unit": predictions.units, "metric": "psnr"}
     return pd.DataFrame({**columns, "value": np.concatenate(values)}), {}

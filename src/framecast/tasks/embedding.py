@@ -8,7 +8,6 @@ parameters work in raw units. Everything is split by video, never by window.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,6 +21,7 @@ from framecast.core.needs import Needs
 from framecast.core.seeding import torch_generator
 from framecast.metrics import cosine, mse, ranks
 from framecast.stores import Stores
+from framecast.tasks._samples import Samples, tell
 from framecast.tasks._tensors import as_tensors, without_gradients
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from framecast.stores.predictions import Predictions
     from framecast.tasks._networks import NextEmbedding
-
-log = logging.getLogger(__name__)
 
 
 class Config(Closed):
@@ -72,7 +70,7 @@ class Inference(Closed):
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class Windows:
+class Windows(Samples):
     """All windows of `history + gap` embeddings of one split, cut from one array in memory.
 
     Attributes: table [N, D] float32, all embeddings of the split. video_ids, units and offsets: video v has the rows
@@ -93,10 +91,6 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.starts)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        batch = self.__getitems__([index])
-        return {key: value[0] for key, value in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """window [B, history + gap, D] in raw units; sample_id, unit: lists of B."""
@@ -147,16 +141,9 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Windows:
             f"longest video, {video_ids[longest]!r}, has {counts[longest]}; lower the task's history or "
             f"gap to fit, keep more frames (fps of the frame set), or use longer videos"
         )
-    if windows.short:
-        log.warning(
-            "split %s: %d of %d videos are shorter than history %d + gap %d frames and give no sample (%s)",
-            split, len(windows.short), len(video_ids), config["history"], config["gap"], _some(windows.short),
-        )  # fmt: skip
+    what = f"are shorter than history {config['history']} + gap {config['gap']} frames and give no sample"
+    tell(split, len(windows.short), len(video_ids), what, windows.short)
     return windows
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 # --- network ---------------------------------------------------------------------------------------------------------
@@ -287,7 +274,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Windows) ->
     """
     import pandas as pd
 
-    places = _places(predictions.sample_ids, dataset)
+    places = np.array(dataset.find_all(predictions.sample_ids))
     table = dataset.table
     rows = dataset.starts[places] + dataset.length - 1
     truth = table[rows]
@@ -311,17 +298,6 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Windows) ->
         "windows": len(dataset),
         "short_videos": len(dataset.short),
     }
-
-
-def _places(sample_ids: list[str], dataset: Windows) -> np.ndarray:
-    known = {name: place for place, name in enumerate(dataset.sample_ids())}
-    missing = [name for name in sample_ids if name not in known]
-    if missing or len(sample_ids) != len(known):
-        raise ValueError(
-            f"the predictions hold {len(sample_ids)} samples, the split {len(known)}, and {len(missing)} of the "
-            f"predicted are not in the split ({_some(missing)}); predict again with the present data"
-        )
-    return np.array([known[name] for name in sample_ids])
 
 
 def _thinned(count: int, most: int) -> np.ndarray:

@@ -278,8 +278,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
 
 def _truth(dataset: Clips, sample_ids: Sequence[str]) -> np.ndarray:
     """Last true masks of samples, uint8 [B, H, W]."""
-    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
-    return np.stack([dataset.future(places[name])[-1] for name in sample_ids])
+    return np.stack([dataset.future(index)[-1] for index in dataset.find(sample_ids)])
 
 
 def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:

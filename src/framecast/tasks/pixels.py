@@ -141,7 +141,7 @@ def facts(config: dict[str, Any], dataset: Pairs) -> dict[str, Any]:
 
 
 def _counts(dataset: Pairs) -> dict[str, Any]:
-    return {"pairs": len(dataset), "videos": len(dataset.ids), "without_target": dataset.without_target}
+    return {"pairs": len(dataset), "videos": len(dataset.video_ids), "without_target": dataset.without_target}
 
 
 def _progress(dataset: Pairs) -> str:
@@ -318,8 +318,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Pairs) -> t
 
 def _pictures(dataset: Pairs, sample_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Input and target frames of samples, uint8 [B, H, W, 3] each."""
-    places = {dataset.name(place): place for place in dataset.places}
-    return dataset.pictures([places[name] for name in sample_ids])
+    return dataset.pictures([dataset.places[index] for index in dataset.find(sample_ids)])
 
 
 def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:

@@ -14,7 +14,6 @@ small one made here, the tokens are the words of the training split, kept in the
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,6 +29,7 @@ from framecast.pictures.masks import column, row
 from framecast.stores import Stores, states
 from framecast.stores.frames import Frames
 from framecast.tasks._progress_clips import Clips, Texts, possible
+from framecast.tasks._samples import tell
 from framecast.tasks._tensors import pixels, without_gradients
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from framecast.stores.predictions import Predictions
     from framecast.tasks._networks import Progress
-
-log = logging.getLogger(__name__)
 
 
 class Config(Closed):
@@ -131,8 +129,7 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
             "have no text": int((videos["text"] == "").sum()),
             f"have a text of more than {config['text_limit']} tokens, which is cut": _long(clips)}  # fmt: skip
     for what, number in said.items():
-        if number:
-            log.warning("split %s: %d of %d videos %s", split, number, len(videos), what)
+        tell(split, number, len(videos), what)
     return clips
 
 
@@ -281,8 +278,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
     """abs_error of every sample; `breakdown` has its mean for each template (averaged within units first)."""
     import pandas as pd
 
-    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
-    chosen = [places[name] for name in predictions.sample_ids]
+    chosen = dataset.find(predictions.sample_ids)
     error = abs_error(predictions.arrays["progress"].astype(np.float64), dataset.targets[chosen])
     rows = pd.DataFrame(
         {"sample_id": predictions.sample_ids, "unit": predictions.units, "metric": "abs_error", "value": error}
@@ -319,10 +315,8 @@ def gallery(
     predictions: heading → predictions of the same samples.
     """
     names = next(iter(predictions.values())).sample_ids
-    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
-    rows = []
-    for at in drawn("gallery", names, count):
-        index = places[names[at]]
+    chosen, rows = drawn("gallery", names, count), []
+    for at, index in zip(chosen, dataset.find([names[at] for at in chosen]), strict=True):
         clip, truth = dataset.seen([index])[0], dataset.targets[index]
         found = [float(one.arrays["progress"][at]) for one in predictions.values()]
         rows.append([_barred(clip[0], truth, None), *(_barred(clip[-1], truth, share) for share in found)])

@@ -21,6 +21,7 @@ from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.stores.masks import Masks, resized
 from framecast.tasks import _masks
+from framecast.tasks._samples import Samples
 from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def labels(config: dict[str, Any]) -> str:
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class LabelledFrames:
+class LabelledFrames(Samples):
     """Single frames of one split with their masks; without masks where the videos have none.
 
     Attributes: places, (video number, frame number) of each sample.
@@ -93,20 +94,13 @@ class LabelledFrames:
         wanted = [range(count) if at is None else range(at, min(at + 1, count)) for count in counts]
         self.places = [(video, frame) for video, numbers in enumerate(wanted) for frame in numbers]
 
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
-
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frame uint8 [B, H, W, 3]; mask uint8 [B, H, W] where there are masks; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         items = [(self.video_ids[video], frame) for video, frame in places]
         batch: dict[str, Any] = {
             "frame": self.frames.read_batch(items),
-            "sample_id": [_masks.name(video_id, frame) for video_id, frame in items],
-            "unit": [self.units[video] for video, _ in places],
+            **self.named(places),
         }
         if self.labelled:
             batch["mask"] = np.stack([self.mask(*item) for item in items])
