@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import logging
 import pickle
 import shutil
@@ -15,6 +17,7 @@ import torch
 
 from framecast.config.base import Config, Prompts
 from framecast.core.files import read_json, write_json
+from framecast.core.needs import Needs
 from framecast.core.validation import ConfigError, parse
 from framecast.encoders import clip_text, prompts
 from framecast.stores import Stores, predictions
@@ -291,7 +294,8 @@ def reading(monkeypatch):
     from framecast.tasks import autoencoder
 
     own = autoencoder.needs
-    monkeypatch.setattr(autoencoder, "needs", lambda config: {**own(config), "prompts": ["plain"]})
+    asked = functools.wraps(own)(lambda config: dataclasses.replace(own(config), prompts=("plain",)))
+    monkeypatch.setattr(autoencoder, "needs", asked)
 
 
 def test_prompts_reach_the_jobs_and_bring_their_parents(reading, tmp_path):
@@ -314,7 +318,7 @@ def test_prompts_are_part_of_a_runs_identity(tmp_path):
     for name in ("samples", "plain"):
         (tmp_path / name).write_text(name)
     stores = Stores(tmp_path / "samples", prompts={"plain": tmp_path / "plain"})
-    needs = {"frames": [], "encoders": [], "prompts": ["plain"]}
+    needs = Needs(prompts=("plain",))
     before = identity.inputs(stores, needs)
     (tmp_path / "plain").write_text("other")
     assert before["prompts/plain"] != identity.inputs(stores, needs)["prompts/plain"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +11,11 @@ import torch
 from pydantic_core import PydanticUndefined
 from torch import Tensor
 
-import framecast.models
 from framecast.config.base import Closed
+from framecast.core import components
 
 torch.set_num_threads(1)
-NAMES = sorted(module.name for module in pkgutil.iter_modules(framecast.models.__path__))
+NAMES = components.names("models")
 # Shape keywords of `build` → small values, what the network is called with, and the shape that comes out. A new track
 # adds one line, a new model of a known track none.
 SHAPES: dict[tuple[str, ...], tuple[dict[str, Any], Callable[[Any], Tensor], Callable[[Any], tuple[int, ...]]]] = {
@@ -100,7 +98,7 @@ def built(module, shape):
 
 @pytest.fixture(params=NAMES)
 def module(request):
-    return importlib.import_module(f"framecast.models.{request.param}")
+    return components.load_model(request.param)
 
 
 def test_there_are_models():

@@ -17,7 +17,7 @@ from framecast.prediction.export import export
 from framecast.stores import Stores
 from framecast.stores import predictions as prediction_store
 from framecast.stores.frames import FrameWriter
-from framecast.tasks import autoencoder
+from framecast.tasks import _moments, autoencoder
 from framecast.training import loop
 
 torch.set_num_threads(1)
@@ -104,7 +104,7 @@ def test_views_that_cannot_be_are_refused(stores):
 def test_motion_is_where_the_object_is_now(stores):
     dataset = autoencoder.dataset({**TASK, "lag": 3}, stores, "select")
     moments = dataset.__getitems__([0])["moments"].movedim(-1, -3) / 255
-    motion = autoencoder.moving(moments)[0]  # [4, H, W]
+    motion = _moments.moving(moments)[0]  # [4, H, W]
     for place, index in enumerate((0, 3, 4, 8)):
         expected = np.zeros((SIZE, SIZE))
         expected[6:10, index : index + 3] = 1
@@ -114,13 +114,13 @@ def test_motion_is_where_the_object_is_now(stores):
 
 
 def test_nothing_moves_in_a_still():
-    assert autoencoder.moving(torch.full((1, 4, 3, SIZE, SIZE), 0.4)).max() == 0
+    assert _moments.moving(torch.full((1, 4, 3, SIZE, SIZE), 0.4)).max() == 0
 
 
 def test_coarse_map():
     motion = torch.zeros(1, 2, 8, 8)
     motion[0, 1, 0:2, 4:6] = 1
-    coarse = autoencoder.coarsened(motion, 2)
+    coarse = _moments.coarsened(motion, 2)
     assert coarse[0, 1].tolist() == [[0, 0.25], [0, 0]] and coarse[0, 0].max() == 0
 
 
@@ -128,7 +128,7 @@ def test_moving_pixels_weigh_more():
     frames, motion = torch.zeros(2, 3, 2, 2), torch.tensor([[[1.0, 0], [0, 0]]]).expand(2, 2, 2)
     rebuilt = frames.clone()
     rebuilt[0, :, 0, 0] = rebuilt[1, :, 1, 1] = 1
-    assert autoencoder.weighted(rebuilt, frames, motion, 3.0).tolist() == pytest.approx([4 / 7, 1 / 7])
+    assert _moments.weighted(rebuilt, frames, motion, 3.0).tolist() == pytest.approx([4 / 7, 1 / 7])
 
 
 # --- through the real loop -------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_an_equal_frame_scores_a_finite_psnr(stores):
     names = [dataset[index]["sample_id"] for index in range(3)]
     perfect = prediction_store.Predictions({"frame": truth}, names, ["c"] * 3, {})
     rows, _ = autoencoder.score(TASK, perfect, dataset)
-    assert rows["value"].tolist() == [autoencoder.BEST_PSNR] * 3
+    assert rows["value"].tolist() == [_moments.BEST_PSNR] * 3
     worse = truth.astype(int)
     worse[0, 0, 0, 0] += 51
     rows, _ = autoencoder.score(TASK, prediction_store.Predictions({"frame": worse}, names, ["c"] * 3, {}), dataset)
@@ -232,7 +232,7 @@ def test_sizes_that_do_not_divide(change, named):
 
 
 def test_positions_are_distinct_and_end_nearly_linear():
-    waves = tiny_dino.positions(8, 16)
+    waves = tiny_dino._positions(8, 16)
     assert waves.shape == (64, 16)
     assert torch.pdist(waves).min() > 0.1
     longest = waves.view(8, 8, 16)[:, 0, 3]  # sine of the longest wavelength, along the rows

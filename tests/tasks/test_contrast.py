@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import math
 from types import SimpleNamespace
 
@@ -20,6 +22,7 @@ from framecast.encoders import clip as clip_encoder
 from framecast.encoders import clip_text
 from framecast.encoders.prompts import prompt
 from framecast.models import clip, pac_net
+from framecast.ops.contrastive import symmetric
 from framecast.prediction import inference, scoring
 from framecast.prediction.export import export
 from framecast.tasks import contrast, progress
@@ -115,7 +118,7 @@ def test_pairs(stores):  # noqa: F811
     ids = batch["tokens"][0].tolist()
     assert ids[0][: len(pieces(text))] == pieces(text) and set(ids[0][len(pieces(text)) :]) <= {1}
     assert ids[1][: len(pieces(prompt(text)))] == pieces(prompt(text))
-    named = [name for name in train.ids for _ in range(4)]
+    named = [name for name in train.video_ids for _ in range(4)]
     assert train.__getitems__([0, 5])["sample_id"] == [f"{named[0]}#0", f"{named[5]}#1"]
     assert train.shown(0, 0) == train.shown(0, 0) != train.shown(0, 1)
 
@@ -126,13 +129,13 @@ def test_the_loss_by_hand():
     texts = torch.eye(3)[[0, 0, 2]]
     text = torch.tensor([0, 0, 1])
     same = text[:, None] == text
-    found = contrast.symmetric(images, texts, torch.tensor(math.log(2.0)), same)
+    found = symmetric(images, texts, torch.tensor(math.log(2.0)), same)
     e = math.e**2
     first = -math.log(2 * e / (2 * e + 1)) / 2 - math.log((e + 1) / (e + 2)) / 2
     second = -math.log(2 / 3) / 2 - math.log((e + 1) / (e + 2)) / 2
     third = -math.log(e / (e + 2)) / 2 - math.log(e / (e + 2)) / 2
     np.testing.assert_allclose(found.numpy(), [first, second, third], rtol=1e-5)
-    plain = contrast.symmetric(images, images, torch.tensor(math.log(2.0)), torch.eye(3) > 0)
+    plain = symmetric(images, images, torch.tensor(math.log(2.0)), torch.eye(3) > 0)
     logits = 2 * images
     np.testing.assert_allclose(plain, torch.nn.functional.cross_entropy(logits, torch.arange(3)).expand(3), rtol=1e-5)
 
@@ -311,7 +314,8 @@ def test_an_export_takes_the_frozen_networks_of_prompts_along(monkeypatch, tmp_p
     from framecast.tasks import autoencoder
 
     own = autoencoder.needs
-    monkeypatch.setattr(autoencoder, "needs", lambda config: {**own(config), "prompts": ["plain"]})
+    asked = functools.wraps(own)(lambda config: dataclasses.replace(own(config), prompts=("plain",)))
+    monkeypatch.setattr(autoencoder, "needs", asked)
     made = plan.resolve(parse(Config, {**DEFAULT, "run": {"experiments": ["tiny_encoder"]}}))
     assert list(made["experiments"]) == ["clip", "tiny_encoder"] and list(made["encoders"]) == ["words"]
     flow, asked = Flow(made, {"world": {0: "a"}}, tmp_path), SimpleNamespace(experiment="tiny_encoder", prompts="plain")

@@ -12,6 +12,7 @@ import torch
 
 from framecast.config.base import Budget, Settings
 from framecast.core.files import read_json
+from framecast.core.needs import Needs
 from framecast.core.seeding import torch_generator
 from framecast.models import copy_last, linear, mean, recurrent, tmdn
 from framecast.ops.steps import step as change_over
@@ -122,7 +123,7 @@ def test_history_longer_than_every_video_is_refused(stores):
 
 
 def test_needs_names_the_encoder():
-    assert task.needs(CONFIG) == {"frames": [], "encoders": ["toy"]}
+    assert task.needs(CONFIG) == Needs(embeddings=("toy",))
 
 
 # --- baselines -------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from framecast.stores import Stores
 from framecast.stores.embeddings import Embeddings
 from framecast.stores.frames import FrameStore, FrameWriter, ViewReader
 from framecast.tasks import latent_autoencoder
-from framecast.tasks.autoencoder import moving, pixels
+from framecast.tasks._moments import moving
+from framecast.tasks._tensors import pixels
 from framecast.training import loop
 from framecast.weights import hub, vae
 from framecast.workflow import jobs, plan

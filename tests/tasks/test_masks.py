@@ -13,9 +13,11 @@ from PIL import Image
 
 from framecast.config.base import Budget, Settings
 from framecast.core.files import read_json
+from framecast.core.needs import Needs, SourceExperiment
 from framecast.core.seeding import torch_generator
 from framecast.metrics import corpus_iou, family, iou, part
 from framecast.models import copy_last_mask, simvp, unet
+from framecast.ops.masks import seen
 from framecast.pictures.masks import palette
 from framecast.prediction import inference, scoring
 from framecast.stores import Stores, predictions
@@ -114,7 +116,7 @@ def test_frames_meet_their_masks(stores):
 def test_training_crops_hold_objects(stores):
     dataset = segmentation.dataset({**SEGMENT, "crop": [8, 8]}, stores, "train")
     batch = everything(dataset)
-    frames, masks = segmentation.cropped(batch["frame"].movedim(-1, 1), batch["mask"], (8, 8), generator())
+    frames, masks = segmentation._cropped(batch["frame"].movedim(-1, 1), batch["mask"], (8, 8), generator())
     assert frames.shape == (len(dataset), 3, 8, 8) and masks.shape == (len(dataset), 8, 8)
     assert np.array_equal(frames.movedim(1, -1), palette(CLASSES)[masks.numpy()])
     assert (masks > 0).flatten(1).any(1).float().mean() > 0.95
@@ -233,10 +235,9 @@ def test_hidden_videos_have_no_future(stores):
 
 
 def test_needs_name_the_source_and_its_splits():
-    assert future_masks.needs(FUTURE) == {"frames": [["native", "small"]], "encoders": [], "masks": True}
-    assert future_masks.needs({**FUTURE, **LABELS})["sources"] == [
-        {"experiment": "unet", "seed": None, "train": ["unlabeled"], "select": True, "evaluate": True}
-    ]
+    assert future_masks.needs(FUTURE) == Needs(frames=(("native", "small"),), masks=True)
+    source = SourceExperiment("unet", None, train=("unlabeled",), select=True, evaluate=True)
+    assert future_masks.needs({**FUTURE, **LABELS}).sources == (source,)
 
 
 def test_a_class_that_the_task_does_not_have_is_named(stores):
@@ -286,14 +287,14 @@ def test_loss_is_the_plain_cross_entropy(stores):
 def test_colours_and_mirrors_are_drawn_for_each_clip(stores):
     dataset = future_masks.dataset(FUTURE, stores, "train")
     clip = everything(dataset)["given"]
-    changed = future_masks.augmented(clip, FUTURE, generator())
-    assert torch.equal(future_masks.augmented(clip, FUTURE, generator()), changed)
+    changed = future_masks._augmented(clip, FUTURE, generator())
+    assert torch.equal(future_masks._augmented(clip, FUTURE, generator()), changed)
     assert ((changed > 0).sum((2, 3)) == (clip > 0).sum((2, 3))).all()
     assert len({tuple(found.flatten().tolist()) for found in changed}) > len(clip) / 2
     kinds = [(set(((one[one > 0].long() - 1) // 4).tolist())) for one in (clip, changed)]
     assert kinds[0] == kinds[1]
     still = {**FUTURE, "flip": False, "colours": 0}
-    assert torch.equal(future_masks.augmented(clip, still, generator()), clip)
+    assert torch.equal(future_masks._augmented(clip, still, generator()), clip)
 
 
 @pytest.mark.parametrize(("step", "passes"), [(None, 1), (1, 3), (2, 2)])
@@ -337,7 +338,7 @@ def test_unseen_classes_are_not_predicted(stores):
             parameter.add_(torch.randn(parameter.shape, generator=generator()))
     free = future_masks.predict(net, batch, generator(), {"seen_only": False})["mask"]
     bound = future_masks.predict(net, batch, generator(), {"seen_only": True})["mask"]
-    allowed = future_masks.seen(batch["given"], CLASSES)
+    allowed = seen(batch["given"], CLASSES)
     assert allowed.sum(1).tolist() == [2, 2, 2]  # background and one object
     assert not allowed.gather(1, free.flatten(1).long()).all()
     assert allowed.gather(1, bound.flatten(1).long()).all()

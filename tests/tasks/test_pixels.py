@@ -23,13 +23,14 @@ from framecast.encoders import clip_text
 from framecast.encoders import vae as encoders_vae
 from framecast.models import autoencoder_round_trip, blur_frame, copy_last_frame, instruct_pix2pix
 from framecast.ops import sampler
+from framecast.ops.blur import REACH, blurred
 from framecast.prediction import inference as prediction
 from framecast.prediction import scoring
 from framecast.prediction.export import diffusers_pipeline
 from framecast.stores import Stores, predictions, prompts
 from framecast.stores.embeddings import EmbeddingWriter
 from framecast.stores.frames import FrameWriter
-from framecast.tasks import _networks, _pairs, pixels, progress
+from framecast.tasks import _diffusion, _networks, _pairs, pixels, progress
 from framecast.training import loop, runs
 from framecast.weights import diffusers_folders, hub, run_files, state_dict, vae
 from tests import startup
@@ -229,7 +230,7 @@ def test_videos_without_the_target_are_left_out_of_both_arms_and_counted(stores,
     with caplog.at_level(logging.WARNING):
         arms = [pixels.dataset({**TASK, "prompts": name}, stores, "test") for name in ("plain", "index")]
     assert "split test: 1 of 5 videos lack frame 5 and are left out (test/10)" in caplog.text
-    assert [arm.ids for arm in arms] == [["test/09", "test/11", "test/12", "test/13"]] * 2
+    assert [arm.video_ids for arm in arms] == [["test/09", "test/11", "test/12", "test/13"]] * 2
     assert pixels.facts(TASK, arms[0])["without_target"] == 1
     assert pixels.samples(TASK) == pixels.samples({**TASK, "prompts": "index", "encoder": "other"})
     assert len({pixels.samples({**TASK, **other}) for other in ({}, {"target": 4}, {"input": None}, {"most": 2})}) == 4
@@ -245,12 +246,12 @@ def test_a_target_beyond_every_clip_is_refused(stores):
 def test_further_moments_train_only_and_end_with_the_video(stores):
     config = {**TASK, "moments": [0, 4]}
     train_set = pixels.dataset(config, stores, "train")
-    of_long = [place[1:] for place in train_set.places if train_set.ids[place[0]] == "train/02"]  # 8 frames
-    of_short = [place[1:] for place in train_set.places if train_set.ids[place[0]] == "train/00"]  # 6 frames
+    of_long = [place[1:] for place in train_set.places if train_set.video_ids[place[0]] == "train/02"]  # 8 frames
+    of_short = [place[1:] for place in train_set.places if train_set.video_ids[place[0]] == "train/00"]  # 6 frames
     assert of_long == [(2, 5), (0, 3), (4, 7)] and of_short == [(2, 5), (0, 3)]
     assert [place[1:] for place in pixels.dataset(config, stores, "test").places] == [(2, 5)] * 4
     images = pixels.dataset({**TEXT_TO_IMAGE, "moments": [0, 7]}, stores, "train")
-    assert [place[1:] for place in images.places if images.ids[place[0]] == "train/00"] == [(None, 5), (None, 0)]
+    assert [place[1:] for place in images.places if images.video_ids[place[0]] == "train/00"] == [(None, 5), (None, 0)]
     assert "source" not in images.__getitems__([0])
 
 
@@ -401,13 +402,13 @@ def test_conditions_are_dropped_in_the_published_shares():
     count, share = 60_000, 0.05
     draws = torch.rand(count, generator=generator())
     text, source = torch.ones(count, 1, 1), torch.ones(count, 1, 1, 1)
-    words, frames = pixels.dropped({"dropout": share}, text, torch.zeros(1, 1), source, draws)
+    words, frames = _diffusion.dropped({"dropout": share}, text, torch.zeros(1, 1), source, draws)
     without_text, without_source = words.flatten() == 0, frames.flatten() == 0
     shares = [without_text & ~without_source, ~without_text & without_source, without_text & without_source]
     assert [float(one.float().mean()) for one in shares] == pytest.approx([share] * 3, abs=0.004)
-    words, frames = pixels.dropped({"dropout": share}, text, torch.zeros(1, 1), None, draws)
+    words, frames = _diffusion.dropped({"dropout": share}, text, torch.zeros(1, 1), None, draws)
     assert frames is None and float((words == 0).float().mean()) == pytest.approx(2 * share, abs=0.004)
-    assert torch.equal(pixels.dropped({"dropout": 0.0}, text, torch.zeros(1, 1), source, draws)[0], text)
+    assert torch.equal(_diffusion.dropped({"dropout": 0.0}, text, torch.zeros(1, 1), source, draws)[0], text)
     assert pixels.Config(**KEYS).dropout == 0.05
 
 
@@ -551,7 +552,7 @@ def test_our_sampler_and_diffusers_pipeline_draw_equal_pictures(lively_run, stor
     batch = dataset.__getitems__([0, 2])
     inference = {**INFERENCE, "steps": 5, "scheduler": name}
     made = [torch_generator(7, "predict", sample, 0) for sample in batch["sample_id"]]
-    latents = pixels.drawn_latents(module, batch["text"], batch["empty"], batch["source"], inference, made)
+    latents = _diffusion.drawn_latents(module, batch["text"], batch["empty"], batch["source"], inference, made)
     maker = torch.Generator().manual_seed(7)
     frames = pixels.predict(module, batch, maker, inference)["frame"]
     asked = {
@@ -671,10 +672,10 @@ def test_blur_by_hand():
     frame = torch.zeros(1, 7, 9, 3, dtype=torch.uint8)
     frame[0, 3, 4] = torch.tensor([200, 100, 0])
     kernel = np.exp([-8, -2, 0, -2, -8]) / np.exp([-8, -2, 0, -2, -8]).sum()
-    found = blur_frame.blurred(frame, 0.5)
+    found = blurred(frame, 0.5)
     assert found.dtype == torch.uint8 and found[0, 3, 4].tolist() == [124, 62, 0]
     assert np.array_equal(found[0, 1:6, 2:7, 0], np.outer(kernel, 200 * kernel).round())
-    assert torch.equal(blur_frame.blurred(frame, 0.0), frame)
+    assert torch.equal(blurred(frame, 0.0), frame)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.7, 1.4, 8.0])
@@ -682,8 +683,8 @@ def test_blur_is_scipys(sigma):
     from scipy.ndimage import gaussian_filter
 
     frames = torch.randint(256, (2, 9, 12, 3), generator=generator(), dtype=torch.uint8)
-    expected = gaussian_filter(frames.double().numpy(), (0, sigma, sigma, 0), mode="nearest", truncate=blur_frame.REACH)
-    assert np.abs(blur_frame.blurred(frames, sigma).numpy() - expected).max() <= 0.5 + 1e-3
+    expected = gaussian_filter(frames.double().numpy(), (0, sigma, sigma, 0), mode="nearest", truncate=REACH)
+    assert np.abs(blurred(frames, sigma).numpy() - expected).max() <= 0.5 + 1e-3
 
 
 def test_blur_learns_its_width():
@@ -696,8 +697,8 @@ def test_blur_learns_its_width():
         said = net.fit_frames(pairs)
         return round(float(net.sigma), 6), said
 
-    assert learnt((sharp, blur_frame.blurred(sharp, 1.4)))[0] == 1.4
-    sigma, said = learnt((sharp[:1], sharp[:1]), (sharp[1:], blur_frame.blurred(sharp[1:], 1.0)))
+    assert learnt((sharp, blurred(sharp, 1.4)))[0] == 1.4
+    sigma, said = learnt((sharp[:1], sharp[:1]), (sharp[1:], blurred(sharp[1:], 1.0)))
     assert sigma == 1.0 and said.startswith("blur_frame: sigma 1 px") and "0: " in said
     assert learnt((flat, flat)) == (0.0, "blur_frame: sigma 0 px; mean PSNR of training pairs, dB: 0: 100.000, "
                                          "1: 100.000, 1.4: 100.000")  # fmt: skip
@@ -710,11 +711,11 @@ def test_blur_frame_learns_on_training_pairs_and_blurs_others(stores, tmp_path, 
     assert f"sigma {sigma:g} px" in capsys.readouterr().out
     dataset = pixels.dataset(TASK, stores, "train")
     given, wanted = (torch.from_numpy(frames) for frames in dataset.pictures(dataset.places))
-    decibels = {one: metrics.psnr(blur_frame.blurred(given, one), wanted, data_range=255).mean()
+    decibels = {one: metrics.psnr(blurred(given, one), wanted, data_range=255).mean()
                 for one in blur_frame.Config().candidates}  # fmt: skip
     assert sigma == pytest.approx(max(decibels, key=decibels.get))
     batch = everything(pixels.dataset(TASK, stores, "test"))
-    assert np.array_equal(found.arrays["frame"], blur_frame.blurred(batch["input_frame"], sigma))
+    assert np.array_equal(found.arrays["frame"], blurred(batch["input_frame"], sigma))
     net = blur_frame.build(blur_frame.Config())
     with pytest.raises(ValueError, match="no frame to blur"):
         net.answer(None, torch.zeros(1))

@@ -22,6 +22,7 @@ from framecast.prediction import scoring
 from framecast.stores import Stores, predictions, states
 from framecast.stores.frames import FrameWriter
 from framecast.tasks import progress
+from framecast.tasks._progress_clips import moments, possible, shown
 from framecast.training import identity, loop
 from framecast.weights import hub, run_files, tokens
 from framecast.workflow import plan
@@ -112,24 +113,24 @@ def with_texts(stores, tmp_path, texts):
 
 def test_evaluated_moments_are_the_middles_of_the_span():
     config = {**TASK, "moments": 4}
-    assert progress.moments(config, "v", 100, training=False) == [20, 40, 60, 80]
-    assert progress.moments({**config, "moments": 40}, "v", 10, training=False) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert progress.moments({**config, "span": (0.0, 1.0), "moments": 1000}, "v", 10, training=False) == list(range(10))
+    assert moments(config, "v", 100, training=False) == [20, 40, 60, 80]
+    assert moments({**config, "moments": 40}, "v", 10, training=False) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert moments({**config, "span": (0.0, 1.0), "moments": 1000}, "v", 10, training=False) == list(range(10))
 
 
 def test_possible_moments_are_those_of_the_span():
-    assert progress.possible(TASK, 20) == list(range(2, 19))
-    assert progress.possible({**TASK, "span": (0.0, 1.0)}, 3) == [0, 1, 2]
-    assert progress.possible({**TASK, "at": [7, 3, 9]}, 8) == [3, 7]
-    many = progress.moments({**TASK, "crops": 4000}, "v", 47, training=True)
-    assert sorted(set(many)) == progress.possible(TASK, 47)
+    assert possible(TASK, 20) == list(range(2, 19))
+    assert possible({**TASK, "span": (0.0, 1.0)}, 3) == [0, 1, 2]
+    assert possible({**TASK, "at": [7, 3, 9]}, 8) == [3, 7]
+    many = moments({**TASK, "crops": 4000}, "v", 47, training=True)
+    assert sorted(set(many)) == possible(TASK, 47)
 
 
 def test_training_moments_are_drawn_in_equal_parts_of_the_span_by_the_video():
     config = {**TASK, "crops": 40}
-    drawn = progress.moments(config, "a", 1000, training=True)
+    drawn = moments(config, "a", 1000, training=True)
     assert [(moment - 100) // 20 for moment in drawn] == list(range(40))  # 0.1 to 0.9 in 40 parts of 20 frames
-    assert drawn == progress.moments(config, "a", 1000, training=True) != progress.moments(config, "b", 1000, True)
+    assert drawn == moments(config, "a", 1000, training=True) != moments(config, "b", 1000, True)
 
 
 def test_training_clips_are_moved_whole():
@@ -147,10 +148,10 @@ def test_training_clips_are_moved_whole():
 
 
 def test_frames_shown_end_at_the_moment():
-    assert progress.shown(TASK, 10) == [0, 2, 4, 6, 8, 10]
-    assert progress.shown(TASK, 3) == [0, 1, 1, 2, 2, 3]
+    assert shown(TASK, 10) == [0, 2, 4, 6, 8, 10]
+    assert shown(TASK, 3) == [0, 1, 1, 2, 2, 3]
     last = {**TASK, "sampling": "last"}
-    assert progress.shown(last, 10) == [5, 6, 7, 8, 9, 10] and progress.shown(last, 3) == [0, 0, 0, 1, 2, 3]
+    assert shown(last, 10) == [5, 6, 7, 8, 9, 10] and shown(last, 3) == [0, 0, 0, 1, 2, 3]
 
 
 def test_clips_and_targets(stores):
@@ -160,8 +161,8 @@ def test_clips_and_targets(stores):
     assert batch["sample_id"][:3] == [f"test/video 11#{round(share * count)}" for share in (0.1 + 0.4 / 3, 0.5, 0.9 - 0.4 / 3)]  # fmt: skip  # noqa: E501
     assert len(dataset) == 12 and set(batch["unit"]) == {"group 5", "group 6", "group 7"}
     end = int(batch["elapsed"][1])
-    assert batch["target"][1].numpy() == pytest.approx(np.array(progress.shown(TASK, end)) / count)
-    assert np.array_equal(batch["frames"][1], clip(number)[progress.shown(TASK, end)])
+    assert batch["target"][1].numpy() == pytest.approx(np.array(shown(TASK, end)) / count)
+    assert np.array_equal(batch["frames"][1], clip(number)[shown(TASK, end)])
     assert torch.equal(dataset[1]["frames"], batch["frames"][1])
     assert len(progress.dataset(TASK, stores, "train")) == 8 * 8
 
@@ -169,7 +170,7 @@ def test_clips_and_targets(stores):
 def test_progress_of_the_action_comes_from_the_labels(stores):
     config = {**TASK, "target": "action"}
     dataset = progress.dataset(config, stores, "test")
-    expected = np.array([action(11 + video)[progress.shown(TASK, end)] for video, end in dataset.places])
+    expected = np.array([action(11 + video)[shown(TASK, end)] for video, end in dataset.places])
     np.testing.assert_allclose(everything(dataset)["target"], expected, atol=1e-6)
     np.testing.assert_allclose(dataset.targets, expected[:, -1])
     assert progress.samples(config) != progress.samples(TASK)
@@ -209,8 +210,8 @@ def test_a_span_that_does_not_rise_is_refused():
 def test_videos_are_cut_at_given_frames(stores, caplog):
     """Lengths are 16, 21, 26 and 31: of the 4 test videos two end before frame 24, one of them before frame 18."""
     config = {**TASK, "at": [24, 18]}
-    assert progress.moments(config, "a", 25, training=True) == progress.moments(config, "b", 25, False) == [18, 24]
-    assert progress.moments(config, "a", 24, False) == [18] and progress.moments(config, "a", 18, False) == []
+    assert moments(config, "a", 25, training=True) == moments(config, "b", 25, False) == [18, 24]
+    assert moments(config, "a", 24, False) == [18] and moments(config, "a", 18, False) == []
     dataset = progress.dataset(config, stores, "test")
     assert everything(dataset)["sample_id"] == [
         "test/video 11#18", "test/video 11#24", "test/video 13#18", "test/video 14#18", "test/video 14#24"

@@ -22,6 +22,7 @@ import torch
 from framecast.config.base import Budget
 from framecast.core import locks
 from framecast.core.devices import OutOfMemory
+from framecast.core.needs import Needs
 from framecast.core.validation import ConfigError
 from framecast.training import identity, schedules
 from framecast.training.batches import Shuffled, in_order
@@ -209,10 +210,10 @@ def test_what_changes_the_identity_starts_anew(tmp_path: Path, toy: Any, change:
 
 
 def test_changed_inputs_change_the_identity(tmp_path: Path) -> None:
-    first = identity.inputs(toys.stores(tmp_path, train=24), {"frames": [], "encoders": []})
-    second = identity.inputs(toys.stores(tmp_path, train=25), {"frames": [], "encoders": []})
+    first = identity.inputs(toys.stores(tmp_path, train=24), Needs())
+    second = identity.inputs(toys.stores(tmp_path, train=25), Needs())
     assert first != second
-    assert identity.inputs(toys.stores(tmp_path, train=24), {"frames": [], "encoders": []}) == first
+    assert identity.inputs(toys.stores(tmp_path, train=24), Needs()) == first
 
 
 def test_big_inputs_are_sampled_and_a_change_is_seen(tmp_path: Path, monkeypatch: Any) -> None:

@@ -30,6 +30,7 @@ from framecast.ops import sampler
 from framecast.pictures.masks import row
 from framecast.prediction.export import diffusers_pipeline
 from framecast.tasks import progress
+from framecast.tasks._progress_clips import shown
 from framecast.video.codec import VideoError
 from framecast.weights import hub, run_files, state_dict, tokens
 
@@ -218,7 +219,7 @@ def estimated(run: Path, clip: Clip, frame: int, text: str, device: str) -> floa
     )
     table = tokens.table(tokenizer, [text], one.task["text_limit"])
     try:
-        frames = clip.frames(one.size, one.resize, 0, frame + 1)[progress.shown(one.task, frame)]
+        frames = clip.frames(one.size, one.resize, 0, frame + 1)[shown(one.task, frame)]
     except VideoError as error:
         raise ValueError(f"--video {clip.video_id!r}: {error}") from error
     batch = {

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from framecast.core import contract
 from framecast.core.validation import known, parse
 
 if TYPE_CHECKING:
@@ -21,19 +22,24 @@ Kind = Literal["tasks", "models", "encoders"]
 
 
 def names(kind: Kind) -> list[str]:
-    """The modules of `framecast.<kind>`, sorted, without importing them."""
+    """The modules of `framecast.<kind>` but the contract, sorted, without importing them."""
     package = importlib.import_module(f"framecast.{kind}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
+    found = {module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")}
+    return sorted(found - {"contract"})
 
 
 def load(kind: Kind, name: str) -> ModuleType:
     """Import `framecast.<kind>.<name>`.
 
     Raises:
-        ConfigError: there is no such module; the text lists those there are. An error inside the module passes through.
+        ConfigError: there is no such module, and the text lists those there are; or a task or model does not keep to
+            its contract. An error inside the module passes through.
     """
     known("module", name, names(kind), f"framecast.{kind}")
-    return importlib.import_module(f"framecast.{kind}.{name}")
+    module = importlib.import_module(f"framecast.{kind}.{name}")
+    if kind in contract.FOLDERS:
+        contract.check(module)
+    return module
 
 
 def load_task(name: str) -> ModuleType:
@@ -49,7 +55,8 @@ def load_model(name: str) -> ModuleType:
 def facts(model: dict[str, Any]) -> dict[str, Any]:
     """What a model's own `facts` finds in the files it starts from, for its `build`; {} where it has none."""
     module = load_model(model["name"])
-    return module.facts(_keys(module, model)) if hasattr(module, "facts") else {}
+    found = contract.hook(module, "facts")
+    return found(_keys(module, model)) if found else {}
 
 
 def core(model: dict[str, Any]) -> Callable[..., nn.Module]:

@@ -10,15 +10,13 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from framecast.config.base import Closed
+from framecast.ops.blur import blurred
 
 NonNegative = Annotated[float, Field(ge=0)]
-REACH = 4
-"""Standard deviations after which the Gaussian is cut off, as in scipy."""
 
 
 class Config(Closed):
@@ -67,20 +65,6 @@ def _error(frames: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error of each picture [B], at least what rounding hides: PSNR is 100 dB at most."""
     error = (frames.double() - targets.double()).square().mean((1, 2, 3))
     return error.clamp(min=255**2 * 1e-10)
-
-
-def blurred(frames: Tensor, sigma: float) -> Tensor:
-    """Frames uint8 [B, H, W, 3], convolved with a Gaussian of this standard deviation (pixels); the picture's edge is
-    repeated, and what comes out is rounded."""
-    reach = int(REACH * sigma + 0.5)
-    if reach == 0:
-        return frames
-    offsets = torch.arange(-reach, reach + 1, device=frames.device)
-    weights = (-0.5 * (offsets / sigma).square()).exp()
-    weights = (weights / weights.sum()).expand(3, 1, 1, -1)  # [3, 1, 1, n]
-    padded = F.pad(frames.movedim(-1, 1).float(), (reach,) * 4, mode="replicate")  # [B, 3, H + 2 reach, W + 2 reach]
-    smooth = F.conv2d(F.conv2d(padded, weights, groups=3), weights.mT, groups=3)
-    return smooth.round().to(torch.uint8).movedim(1, -1)
 
 
 def build(config: Config, **shape: object) -> nn.Module:

@@ -51,11 +51,11 @@ class ElapsedFrames(nn.Module):
         if self.rule == "mean_length":
             self.table.copy_((numbers / lengths.double().mean()).clamp(max=1))
             return
-        self.table.copy_(average(numbers, elapsed, targets))
+        self.table.copy_(_average(numbers, elapsed, targets))
         for number, own in enumerate(self.table[1:]):
             clips = template == number
             if clips.any():
-                own.copy_(average(numbers, elapsed[clips], targets[clips]))
+                own.copy_(_average(numbers, elapsed[clips], targets[clips]))
 
     def from_frame_number(self, elapsed: Tensor, template: Tensor) -> Tensor:
         """Progress [B] at frames [B] of videos with templates [B], numbered as in training; -1 for another one."""
@@ -67,14 +67,14 @@ class ElapsedFrames(nn.Module):
         return self.from_frame_number(elapsed, torch.full_like(elapsed, -1, dtype=torch.long))
 
 
-def average(numbers: Tensor, elapsed: Tensor, targets: Tensor) -> Tensor:
+def _average(numbers: Tensor, elapsed: Tensor, targets: Tensor) -> Tensor:
     """Mean of targets [n] at frames `elapsed` [n], for each of `numbers` [m]; interpolated where there is none."""
     places, which = elapsed.long().unique(return_inverse=True)
     means = torch.zeros(len(places), dtype=torch.double).index_add(0, which, targets.double()) / torch.bincount(which)
-    return interpolated(numbers.double(), places.double(), means)
+    return _interpolated(numbers.double(), places.double(), means)
 
 
-def interpolated(x: Tensor, places: Tensor, values: Tensor) -> Tensor:
+def _interpolated(x: Tensor, places: Tensor, values: Tensor) -> Tensor:
     """Linear interpolation at x [m] between `values` [n] at rising `places` [n]; constant beyond the ends."""
     if len(places) == 1:
         return values.expand(len(x))

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from framecast.core.validation import ConfigError
-from framecast.models.simvp import Config, MaskPredictor, check_sizes
+from framecast.models.simvp import Config, MaskPredictor, SimVP
 
 __all__ = ["BackendMissing", "Config", "build"]
 
@@ -60,9 +60,9 @@ def build(config: Config, classes: int, given: int, ahead: int, height: int, wid
 
     Raises:
         BackendMissing: OpenSTL cannot be imported; says why and how to install it.
-        ValueError: see `framecast.models.simvp.check_sizes`.
+        ValueError: see `framecast.models.simvp.SimVP.check_sizes`.
     """
-    check_sizes(config.n_s, given, ahead, height, width)
+    SimVP.check_sizes(config.n_s, given, ahead, height, width)
     theirs = _simvp_model()(
         (given, config.channels, height, width), hid_S=config.hid_s, hid_T=config.hid_t, N_S=config.n_s, N_T=config.n_t,
         model_type="gSTA", mlp_ratio=config.mlp_ratio, drop=config.drop, drop_path=config.drop_path,

@@ -68,7 +68,7 @@ class Config(Closed):
 # --- encoder and decoder ---------------------------------------------------------------------------------------------
 
 
-def conv_sc(channels_in: int, channels_out: int, kernel: int, *, down: bool = False, up: bool = False) -> nn.Module:
+def _conv_sc(channels_in: int, channels_out: int, kernel: int, *, down: bool = False, up: bool = False) -> nn.Module:
     """Convolution → group norm → SiLU; `down` halves the sides by stride, `up` doubles them by shuffling channels."""
     stride = 2 if down else 1
     wide = channels_out * 4 if up else channels_out
@@ -76,10 +76,10 @@ def conv_sc(channels_in: int, channels_out: int, kernel: int, *, down: bool = Fa
     nn.init.trunc_normal_(conv.weight, std=0.02)
     _zero_bias(conv)
     shuffled = nn.Sequential(conv, nn.PixelShuffle(2)) if up else conv
-    return named(conv=named(conv=shuffled, norm=nn.GroupNorm(2, channels_out), act=nn.SiLU()))
+    return _named(conv=_named(conv=shuffled, norm=nn.GroupNorm(2, channels_out), act=nn.SiLU()))
 
 
-def named(**parts: nn.Module) -> nn.Sequential:
+def _named(**parts: nn.Module) -> nn.Sequential:
     """Parts in a row, under names: OpenSTL's parameters are nested deeper than the network is."""
     return nn.Sequential(OrderedDict(parts))
 
@@ -90,7 +90,7 @@ class Encoder(nn.Module):
     def __init__(self, channels: int, hid_S: int, N_S: int, kernel: int) -> None:
         super().__init__()
         layers = [
-            conv_sc(hid_S if index else channels, hid_S, kernel, down=index % 2 == 1)  # the second, fourth … halve
+            _conv_sc(hid_S if index else channels, hid_S, kernel, down=index % 2 == 1)  # the second, fourth … halve
             for index in range(N_S)
         ]
         self.enc = nn.Sequential(*layers)
@@ -108,7 +108,9 @@ class Decoder(nn.Module):
 
     def __init__(self, hid_S: int, channels: int, N_S: int, kernel: int) -> None:
         super().__init__()
-        layers = [conv_sc(hid_S, hid_S, kernel, up=index % 2 == 0) for index in range(N_S)]  # the first, third … double
+        layers = [
+            _conv_sc(hid_S, hid_S, kernel, up=index % 2 == 0) for index in range(N_S)
+        ]  # the first, third … double
         self.dec = nn.Sequential(*layers)
         self.readout = nn.Conv2d(hid_S, channels, 1)
 
@@ -152,7 +154,7 @@ class MixMlp(nn.Module):
     def __init__(self, width: int, hidden: int, drop: float) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(width, hidden, 1)
-        self.dwconv = named(dwconv=nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden))
+        self.dwconv = _named(dwconv=nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden))
         self.act = nn.GELU()
         self.fc2 = nn.Conv2d(hidden, width, 1)
         self.drop = nn.Dropout(drop)
@@ -253,10 +255,26 @@ class SimVP(nn.Module):
         super().__init__()
         frames, channels, height, width = in_shape
         self.frames_out = frames_out or frames
-        check_sizes(N_S, frames, self.frames_out, height, width)
+        self.check_sizes(N_S, frames, self.frames_out, height, width)
         self.enc = Encoder(channels, hid_S, N_S, spatio_kernel_enc)
         self.hid = Translator(frames * hid_S, hid_T, N_T, mlp_ratio, drop, drop_path)
         self.dec = Decoder(hid_S, channels_out or channels, N_S, spatio_kernel_dec)
+
+    @staticmethod
+    def check_sizes(n_s: int, given: int, ahead: int, height: int, width: int) -> None:
+        """Raises ValueError for frames that cannot be halved often enough, or more future frames than given ones."""
+        step = 2 ** (n_s // 2)
+        for name, value in (("height", height), ("width", width)):
+            if value % step:
+                raise ValueError(
+                    f"models.simvp: {name} is {value}, which is no multiple of {step} = 2^(n_s / 2); take frames of "
+                    f"{name} {value - value % step or step} or {value - value % step + step}, or a smaller n_s"
+                )
+        if not 1 <= ahead <= given:
+            raise ValueError(
+                f"models.simvp: {ahead} frames ahead from {given} given; SimVP predicts 1 to {given} at once: give "
+                "more frames, or predict fewer and go on from what was predicted"
+            )
 
     def features(self, frames: Tensor) -> Tensor:  # [B, T, C, H, W] -> [B, T', S, H, W]
         """What the 1×1 readout reads."""
@@ -317,30 +335,11 @@ class MaskPredictor(nn.Module):
         return torch.stack([self.logits(*pair) for pair in pairs], dim=1)
 
 
-def check_sizes(n_s: int, given: int, ahead: int, height: int, width: int) -> None:
-    """
-    Raises:
-        ValueError: frames that cannot be halved often enough, or more future frames than given ones.
-    """
-    step = 2 ** (n_s // 2)
-    for name, value in (("height", height), ("width", width)):
-        if value % step:
-            raise ValueError(
-                f"models.simvp: {name} is {value}, which is no multiple of {step} = 2^(n_s / 2); take frames of "
-                f"{name} {value - value % step or step} or {value - value % step + step}, or a smaller n_s"
-            )
-    if not 1 <= ahead <= given:
-        raise ValueError(
-            f"models.simvp: {ahead} frames ahead from {given} given; SimVP predicts 1 to {given} at once: give more "
-            "frames, or predict fewer and go on from what was predicted"
-        )
-
-
 def build(config: Config, classes: int, given: int, ahead: int, height: int, width: int) -> nn.Module:
     """The network from class masks uint8 [B, given, H, W] below `classes` to logits [B, ahead, classes, H, W].
 
     Raises:
-        ValueError: see `check_sizes`.
+        ValueError: see `SimVP.check_sizes`.
     """
     simvp = SimVP(
         (given, config.channels, height, width), config.hid_s, config.hid_t, config.n_s, config.n_t, config.mlp_ratio,

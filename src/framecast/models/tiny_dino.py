@@ -63,7 +63,7 @@ class TinyDino(nn.Module):
         )  # fmt: skip
         self.width, self.pool = config.width, config.pool
         self.network = Dinov2Model(architecture)
-        waves = positions(size // config.patch, config.width)
+        waves = _positions(size // config.patch, config.width)
         self.network.embeddings.position_embeddings.data[0, 1:] = waves
         self.decoder = Decoder(config.width, config.channels, size)
         self.motion = nn.Linear(config.width, grid * grid)
@@ -100,7 +100,7 @@ class TinyDino(nn.Module):
         return GAIN * self.local(tokens[:, 1:]).squeeze(2).unflatten(1, (side, side))
 
 
-def positions(side: int, width: int) -> Tensor:
+def _positions(side: int, width: int) -> Tensor:
     """Where training starts from: sines and cosines of each patch's row and column, [side², width].
 
     From random position encodings, hundreds of steps pass before the network knows where a patch is. Half of the

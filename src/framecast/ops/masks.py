@@ -53,3 +53,11 @@ def iou_of(shared: Tensor, union: Tensor) -> Tensor:
     """Mean IoU over the classes that occur: two [..., K] → [...]."""
     occurs = union > 0
     return (shared / union.clamp_min(1) * occurs).sum(-1) / occurs.sum(-1)
+
+
+def seen(masks: Tensor, classes: int) -> Tensor:
+    """Classes that occur, background always: masks [B, ...] → bool [B, K]."""
+    found = torch.zeros(len(masks), classes, dtype=torch.bool, device=masks.device)
+    found.scatter_(1, masks.flatten(1).long(), True)
+    found[:, 0] = True
+    return found

@@ -7,7 +7,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from framecast.core import components, lifeline
+from framecast.core import components, contract, lifeline
 from framecast.core.files import read_json, replacing, write_json
 from framecast.stores import Stores, predictions
 
@@ -32,7 +32,8 @@ def draw(spec: dict[str, Any], source: Path, scores: Path, facts: Path, stores: 
     """
     lifeline.follow()
     task = components.load_task(spec["task"]["name"])
-    if not hasattr(task, "pictures"):
+    pictures = contract.hook(task, "pictures")
+    if pictures is None:
         raise ValueError(
             f"{spec['experiment']}: the task {spec['task']['name']!r} draws no pictures; take the experiment off "
             "run.pictures"
@@ -41,7 +42,7 @@ def draw(spec: dict[str, Any], source: Path, scores: Path, facts: Path, stores: 
     values, said = _by_sample(scores), read_json(facts)
     with replacing(out) as folder:
         folder.mkdir()
-        told = task.pictures(spec["task"], predictions.read(source), dataset, folder)
+        told = pictures(spec["task"], predictions.read(source), dataset, folder)
         record = {
             "experiment": spec["experiment"], "split": split, "seed": spec["seed"],
             **{key: said[key] for key in TOLD if key in said},

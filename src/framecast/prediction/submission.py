@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from framecast.core import components, lifeline
+from framecast.core import components, contract, lifeline
 from framecast.core.files import replacing
 from framecast.stores import Stores, predictions
 
@@ -22,7 +22,8 @@ def write(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: P
     """
     lifeline.follow()
     task = components.load_task(spec["task"]["name"])
-    if not hasattr(task, "submit"):
+    submit = contract.hook(task, "submit")
+    if submit is None:
         raise ValueError(
             f"{spec['experiment']}: the task {spec['task']['name']!r} writes no submissions; take the experiment off "
             "run.submissions"
@@ -30,4 +31,4 @@ def write(spec: dict[str, Any], source: Path, stores: Stores, split: str, out: P
     dataset = task.dataset(spec["task"], stores, split)
     with replacing(out) as folder:
         folder.mkdir()
-        task.submit(spec["task"], predictions.read(source), dataset, folder)
+        submit(spec["task"], predictions.read(source), dataset, folder)

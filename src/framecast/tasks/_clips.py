@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +11,18 @@ from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.stores.masks import Masks, PredictedMasks, resized
 from framecast.tasks import _masks
+from framecast.tasks._samples import Samples, tell
 from framecast.tasks._tensors import as_tensors
 
-log = logging.getLogger(__name__)
 
-
-class Clips:
+class Clips(Samples):
     """Clips of masks of one split.
 
     Attributes: places, (video number, first frame) of each clip. whole: all clips have their future masks. native: the
     videos' own sizes, [height, width] each, without repetition.
     """
+
+    places: list[tuple[int, int]]
 
     def __init__(
         self,
@@ -54,20 +54,13 @@ class Clips:
         ]
         self.short = [name for name, count in zip(video_ids, counts, strict=True) if count < length]
 
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
-
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """given uint8 [B, T, H, W]; ahead uint8 [B, T', H, W] where there is a future; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         config = self.config
         batch: dict[str, Any] = {
             "given": np.stack([self._read(self.seen, *place, config["given"]) for place in places]),
-            "sample_id": [self.name(place) for place in places],
-            "unit": [self.units[video] for video, _ in places],
+            **self.named(places),
         }
         if self.whole:
             batch["ahead"] = np.stack([self.future(index) for index in indices])
@@ -140,8 +133,5 @@ def _check_length(clips: Clips, split: str) -> None:
             f"split {split!r}: the task's given = {config['given']} and ahead = {config['ahead']} need {wanted} "
             f"frames, and the longest video has {longest}"
         )
-    if clips.short:
-        log.warning(
-            "split %s: %d of %d videos are too short for a clip and give no sample (%s)",
-            split, len(clips.short), len(clips.video_ids), ", ".join(clips.short[:5]),
-        )  # fmt: skip
+    what = "are too short for a clip and give no sample"
+    tell(split, len(clips.short), len(clips.video_ids), what, clips.short)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from framecast.metrics import confusions, corpus_rows, mean_iou
+from framecast.tasks._samples import tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from framecast.stores.frames import Frames
     from framecast.stores.masks import Masks
-
-log = logging.getLogger(__name__)
 
 UNSCORED = "the split holds videos without masks, so there is nothing to score by; take it off the data's `evaluate`"
 
@@ -72,9 +70,7 @@ def labelled_only(video_ids: list[str], units: list[str], masks: Masks, split: s
             f"split {split!r}: none of its {len(video_ids)} videos has masks; train on a labelled split, or name the "
             "folders with masks under the source's `labelled`"
         )
-    if len(kept) < len(video_ids):
-        log.warning("split %s: %d of %d videos have no masks and are left out", split, len(video_ids) - len(kept),
-                    len(video_ids))  # fmt: skip
+    tell(split, len(video_ids) - len(kept), len(video_ids), "have no masks and are left out")
     return [video_id for video_id, _ in kept], [unit for _, unit in kept]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,11 @@ from framecast.stores import Stores
 from framecast.stores.embeddings import Embeddings
 from framecast.stores.frames import Frames
 from framecast.stores.prompts import Prompts
+from framecast.tasks._samples import Samples, tell
 from framecast.tasks._tensors import as_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
-
-log = logging.getLogger(__name__)
 
 HELD = 2**30
 """Bytes of a cache that are read into memory once; what is larger is read row by row."""
@@ -45,7 +43,7 @@ class Rows:
         return self.held[[self.place[key] for key in keys]]
 
 
-class Pairs:
+class Pairs(Samples):
     """Pairs of one split.
 
     Attributes: videos, a table with the split's videos that have the target frame. places, one `Pair` a sample.
@@ -53,11 +51,13 @@ class Pairs:
     then logarithm of the variance.
     """
 
+    shared = ("empty", "autoencoder")
+
     def __init__(
         self, config: dict[str, Any], stores: Stores, videos: pd.DataFrame, places: list[Pair], training: bool
     ) -> None:
         self.config, self.videos, self.places, self.training = config, videos, places, training
-        self.ids = videos["video_id"].tolist()
+        self.video_ids = videos["video_id"].tolist()
         self.units = videos["unit"].astype(str).tolist()
         self.frames = Frames(stores.frames[config["frames"]], config["view"])
         self.prompts = Prompts(stores.prompts[config["prompts"]])
@@ -69,7 +69,7 @@ class Pairs:
         _check_cache(config, latents, self)
         self._latents = Rows(
             lambda keys: latents.frames([name for name, _ in keys], [number for _, number in keys]),
-            [(self.ids[video], number) for video, *pair in places for number in pair if number is not None],
+            [(self.video_ids[video], number) for video, *pair in places for number in pair if number is not None],
         )
         self.variants = [
             name for name in ("own", "shuffled_text", "shuffled_progress")
@@ -89,13 +89,6 @@ class Pairs:
 
         return vae.find(self._networks[self.config["encoder"]], self.encoder.get("revision"))
 
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        batch = self.__getitems__([index])
-        return {key: value if key in ("empty", "autoencoder") else value[0] for key, value in batch.items()}
-
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """target float32 [B, 2C, h, w], posterior of the target; source [B, C, h, w], mode of the input's (where there
         is one); text [B, L, D]; empty [L, D]; sample_id, unit: lists of B. Outside training also the other texts
@@ -103,14 +96,13 @@ class Pairs:
         folder of the network that decodes."""
         places = [self.places[index] for index in indices]
         batch: dict[str, Any] = {
-            "target": self._posterior([(self.ids[video], target) for video, _, target in places]),
+            "target": self._posterior([(self.video_ids[video], target) for video, _, target in places]),
             "text": self._texts([self._row(place, "own") for place in places]),
             "empty": self.empty,
-            "sample_id": [self.name(place) for place in places],
-            "unit": [self.units[video] for video, _, _ in places],
+            **self.named(places),
         }
         if self.config["input"] is not None:
-            keys = [(self.ids[video], given) for video, given, _ in places if given is not None]
+            keys = [(self.video_ids[video], given) for video, given, _ in places if given is not None]
             moments = self._posterior(keys)
             batch["source"] = moments[:, : self.shape[0] // 2]
         return as_tensors(batch if self.training else {**batch, **self._beside(places)})
@@ -129,14 +121,14 @@ class Pairs:
 
     def pictures(self, places: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
         """Input frames (the targets where there is no input) and target frames, uint8 [B, H, W, 3] each."""
-        given = [(self.ids[video], target if frame is None else frame) for video, frame, target in places]
-        targets = [(self.ids[video], target) for video, _, target in places]
+        given = [(self.video_ids[video], target if frame is None else frame) for video, frame, target in places]
+        targets = [(self.video_ids[video], target) for video, _, target in places]
         return self.frames.read_batch(given), self.frames.read_batch(targets)
 
     def name(self, place: Pair) -> str:
         """`<video id>#<number of the input frame>`; of the target frame where there is no input."""
         video, given, target = place
-        return f"{self.ids[video]}#{target if given is None else given}"
+        return f"{self.video_ids[video]}#{target if given is None else given}"
 
     def _posterior(self, keys: list[tuple[str, int]]) -> np.ndarray:
         return self._latents(keys).reshape(len(keys), *self.shape)
@@ -144,7 +136,7 @@ class Pairs:
     def _asked(self, place: Pair) -> tuple[str, int]:
         """Whose prompt: the video, and the frame at which it is given. Text-to-image has one for all moments."""
         video, given, _ = place
-        return self.ids[video], self.config["target"] if given is None else given
+        return self.video_ids[video], self.config["target"] if given is None else given
 
     def _row(self, place: Pair, variant: str) -> int:
         return self.prompts.row(*self._asked(place), variant)
@@ -166,12 +158,8 @@ def pairs_of(config: dict[str, Any], stores: Stores, split: str) -> Pairs:
             f"and the longest of {len(videos)} videos has {counts.max()} frames, numbers 0 to {counts.max() - 1}; take "
             "smaller numbers, or a frame set of a higher fps"
         )
-    if not whole.all():
-        names = ", ".join(videos["video_id"][~whole][:5])
-        log.warning(
-            "split %s: %d of %d videos lack frame %d and are left out (%s)",
-            split, int((~whole).sum()), len(videos), config["target"], names,
-        )  # fmt: skip
+    lacking = videos["video_id"][~whole].tolist()
+    tell(split, len(lacking), len(videos), f"lack frame {config['target']} and are left out", lacking)
     training = split == "train"
     kept, lengths = videos[whole].reset_index(drop=True), counts[whole]
     if config["most"] is not None and not training:
@@ -218,8 +206,8 @@ def _check_cache(config: dict[str, Any], latents: Embeddings, pairs: Pairs) -> N
             )
     for video, *pair in pairs.places:
         for number in pair:
-            if number is not None and not latents.has(pairs.ids[video], number):
+            if number is not None and not latents.has(pairs.video_ids[video], number):
                 raise ValueError(
-                    f"{where} has no latents of frame {number} of video {pairs.ids[video]!r}; add {number} to "
+                    f"{where} has no latents of frame {number} of video {pairs.video_ids[video]!r}; add {number} to "
                     f"{where}.at (now {encoder.get('at')})"
                 )

@@ -8,17 +8,20 @@ few frames is read from the change of the embedding likewise, so that small step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from framecast.config.base import Closed, Positive
+from framecast.core import contract
+from framecast.core.needs import Needs
 from framecast.metrics import psnr
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
-from framecast.tasks._tensors import as_tensors, pixels, without_gradients
+from framecast.tasks._moments import BEST_PSNR, SCALE, Moments, coarsened, frame, moving, weighted
+from framecast.tasks._tensors import pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +32,6 @@ if TYPE_CHECKING:
     from framecast.tasks._networks import Autoencoder
 
 NonNegative = Annotated[float, Field(ge=0)]
-
-
-SCALE = 100.0
-"""Brings the reconstruction error, about 0.02 at first, to the size of the other two, 1 at first."""
-BEST_PSNR = 100.0
-"""What an equal frame scores, dB, in place of infinity; frames that differ stay below, up to 16 million values each."""
-CONTRAST = 0.15
-"""Difference of a channel, of 1, from which on a pixel counts as moving; compression noise is well below."""
 
 
 EXPORT = "dino"
@@ -71,49 +66,9 @@ class Inference(Closed):
     """Nothing to choose."""
 
 
-class Moments:
-    """Four moments of a video: a frame, the one `lag` later, and those a third and two thirds of the video away."""
-
-    def __init__(self, frames: Frames, video_ids: list[str], units: list[str], stride: int, lag: int) -> None:
-        self.frames, self.video_ids, self.units, self.lag = frames, video_ids, units, lag
-        self.counts = [frames.count(video_id) for video_id in video_ids]
-        self.places = [
-            (video, first) for video, count in enumerate(self.counts) for first in range(0, count - lag, stride)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """moments uint8 [B, 4, H, W, 3]; sample_id, unit: lists of B."""
-        places = [self.places[index] for index in indices]
-        wanted = [(self.video_ids[video], index) for video, first in places for index in self._moments(video, first)]
-        frames = self.frames.read_batch(wanted)
-        return as_tensors({
-            "moments": frames.reshape(len(places), 4, *frames.shape[1:]),
-            "sample_id": [self.name(place) for place in places],
-            "unit": [self.units[video] for video, _ in places],
-        })  # fmt: skip
-
-    def first_frames(self, places: Sequence[tuple[int, int]]) -> np.ndarray:
-        """The frames that are encoded, uint8 [B, H, W, 3]."""
-        return self.frames.read_batch([(self.video_ids[video], first) for video, first in places])
-
-    def name(self, place: tuple[int, int]) -> str:
-        """`<video id>#<frame number>`."""
-        return f"{self.video_ids[place[0]]}#{place[1]}"
-
-    def _moments(self, video: int, first: int) -> list[int]:
-        count = self.counts[video]
-        return [first, first + self.lag, (first + count // 3) % count, (first + 2 * count // 3) % count]
-
-
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [[config["frames"], config["view"]]], "encoders": []}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set."""
+    return Needs(frames=((config["frames"], config["view"]),))
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Moments:
@@ -169,41 +124,9 @@ def fit(module: Autoencoder, dataset: Moments) -> None:
     spread = (maps - maps.mean((0, 1))).square().mean(), maps.diff(dim=1).square().mean()
     module.levels.copy_(torch.stack(spread).sqrt().clamp_min(1e-3))
     module.background.copy_(frames.mean(0))
-    if hasattr(module.core, "std"):
+    if contract.hook(module.core, "std") is not None:
         module.core.mean.copy_(frames.mean((0, 2, 3)).view(1, 3, 1, 1))
         module.core.std.copy_(frames.std((0, 2, 3)).clamp_min(1e-3).view(1, 3, 1, 1))
-
-
-def frame(rebuilt: Tensor) -> Tensor:
-    """[B, 3, H, W] in [0, 1] but for errors → uint8 [B, H, W, 3]."""
-    return (rebuilt.clamp(0, 1) * 255).round().byte().movedim(1, -1)
-
-
-def moving(frames: Tensor) -> Tensor:
-    """How much each pixel differs from two other moments at once: [B, 4, 3, H, W] → [B, 4, H, W] in [0, 1].
-
-    The first two moments are near each other, so each is held against the third and the fourth.
-    """
-
-    import torch
-
-    def apart(one: int, other: int) -> Tensor:
-        return (frames[:, one] - frames[:, other]).abs().amax(1)
-
-    far = apart(0, 2), apart(0, 3), apart(2, 3)
-    smallest = [
-        far[0].minimum(far[1]),
-        apart(1, 2).minimum(apart(1, 3)),
-        far[0].minimum(far[2]),
-        far[1].minimum(far[2]),
-    ]
-    return (torch.stack(smallest, 1) / CONTRAST).clamp(max=1)
-
-
-def coarsened(motion: Tensor, grid: int) -> Tensor:
-    """Means over the cells of a grid: [..., H, W] → [..., grid, grid]."""
-    side = motion.shape[-1] // grid
-    return motion.unflatten(-1, (grid, side)).unflatten(-3, (grid, side)).mean((-1, -3))
 
 
 def loss(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -222,12 +145,6 @@ def loss(module: Autoencoder, batch: dict[str, Any], generator: torch.Generator,
     seen = (local - coarsened(motion.flatten(0, 1), local.shape[-1]) / level).square().mean()
     total = SCALE * error + config["motion"] * mapped + config["change"] * changed + config["local"] * seen
     return {"loss": total, "reconstruction": error, "motion": mapped, "change": changed, "local": seen}
-
-
-def weighted(rebuilt: Tensor, frames: Tensor, motion: Tensor, emphasis: float) -> Tensor:
-    """Squared error of frames [B, 3, H, W] where moving pixels [B, H, W] weigh 1 + emphasis; [B]."""
-    weight = 1 + emphasis * motion[:, None]
-    return ((rebuilt - frames).square() * weight).sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))
 
 
 @without_gradients
@@ -250,11 +167,10 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) ->
     """PSNR of each rebuilt frame, dB."""
     import pandas as pd
 
-    places = {dataset.name(place): place for place in dataset.places}
+    places = [dataset.places[index] for index in dataset.find(predictions.sample_ids)]
     values = []
     for start in range(0, len(predictions.sample_ids), 256):
-        names = predictions.sample_ids[start : start + 256]
-        truth = dataset.first_frames([places[name] for name in names])
+        truth = dataset.first_frames(places[start : start + 256])
         values.append(np.minimum(psnr(predictions.arrays["frame"][start : start + 256], truth, 255), BEST_PSNR))
     columns = {"sample_id": predictions.sample_ids, "unit": predictions.units, "metric": "psnr"}
     return pd.DataFrame({**columns, "value": np.concatenate(values)}), {}

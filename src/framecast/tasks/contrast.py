@@ -12,7 +12,6 @@ the video, so that these words have been seen; the percent says nothing on the f
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,11 +20,14 @@ from pydantic import Field
 
 from framecast.config.base import Closed, Fraction, Positive
 from framecast.core.files import digest
+from framecast.core.needs import Needs
 from framecast.core.seeding import rng
 from framecast.encoders.prompts import prompt
 from framecast.metrics import recall_1
+from framecast.ops.contrastive import symmetric
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
+from framecast.tasks._samples import Samples, tell
 from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 from framecast.weights import bpe, tokens
 
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
     from framecast.stores.predictions import Predictions
     from framecast.tasks._networks import Contrast
 
-log = logging.getLogger(__name__)
-LARGEST = 100.0
-"""What cosines are multiplied by at most, as in CLIP."""
 FORMS = 3
 """How a training text is worded: as it is, as a prompt, as a prompt with a percent."""
 
@@ -72,60 +71,60 @@ class Inference(Closed):
     """Nothing to choose."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [[config["frames"], config["view"]]], "encoders": []}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set."""
+    return Needs(frames=((config["frames"], config["view"]),))
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class Pairs:
+class Pairs(Samples):
     """Videos of one split with their texts.
 
-    Attributes: ids, units [V]. counts [V], frames. distinct [S], texts; place [V], row of each video's in it. merges,
-    the tokenizer's. table, tokens of each video's text in all `FORMS` (rows 3v to 3v + 2).
+    Attributes: counts [V], frames. places, (video number, draw) of each sample. distinct [S], texts; place [V], row of
+    each video's in it. merges, the tokenizer's. table, tokens of each video's text in all `FORMS` (rows 3v to 3v + 2).
     """
 
     def __init__(
         self, config: dict[str, Any], frames: Frames, videos: pd.DataFrame, merges: list[str], training: bool
     ) -> None:
         self.config, self.frames, self.merges, self.training = config, frames, merges, training
-        self.ids = videos["video_id"].tolist()
+        self.video_ids = videos["video_id"].tolist()
         self.units = videos["unit"].astype(str).tolist()
-        self.counts = [frames.count(video_id) for video_id in self.ids]
+        self.counts = [frames.count(video_id) for video_id in self.video_ids]
         self.distinct, self.place = np.unique(videos["text"].to_numpy(object), return_inverse=True)
         pieces = bpe.Pieces(merges, config["text_limit"])
         self.size = pieces.size
-        worded = [form for name, text in zip(self.ids, videos["text"], strict=True) for form in _worded(name, text)]
+        worded = [
+            form for name, text in zip(self.video_ids, videos["text"], strict=True) for form in _worded(name, text)
+        ]
         self.table = tokens.table(pieces, worded, config["text_limit"])
-        self.draws = config["draws"] if training else 1
+        draws = range(config["draws"] if training else 1)
+        self.places = [(video, draw) for video in range(len(self.video_ids)) for draw in draws]
 
-    def __len__(self) -> int:
-        return len(self.ids) * self.draws
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
+    def name(self, place: tuple[int, int]) -> str:
+        """`<video id>#<draw>` in training, else the video's id."""
+        return super().name(place) if self.training else self.video_ids[place[0]]
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frames uint8 [B, T, H, W, 3]; tokens int64 [B, 3, L], the text in each of `FORMS`; text int64 [B], its number
         in `distinct`; sample_id, unit: lists of B."""
-        videos = np.asarray(indices) // self.draws
-        drawn = [(video, index % self.draws) for video, index in zip(videos.tolist(), indices, strict=True)]
-        items = [(self.ids[video], frame) for video, draw in drawn for frame in self.shown(video, draw)]
+        drawn = [self.places[index] for index in indices]
+        videos = np.array([video for video, _ in drawn])
+        items = [(self.video_ids[video], frame) for video, draw in drawn for frame in self.shown(video, draw)]
         rows, frames = FORMS * videos[:, None] + np.arange(FORMS), self.frames.read_batch(items)
         return as_tensors({
             "frames": frames.reshape(len(drawn), -1, *frames.shape[1:]),
             "tokens": self.table.ids[rows],
             "text": self.place[videos].astype(np.int64),
-            "sample_id": [f"{self.ids[video]}#{draw}" if self.training else self.ids[video] for video, draw in drawn],
-            "unit": [self.units[video] for video in videos],
+            **self.named(drawn),
         })  # fmt: skip
 
     def shown(self, video: int, draw: int) -> list[int]:
         """Numbers of the frames that are seen: in training drawn in equal parts of the video, else their middles."""
         count = self.config["count"]
-        within = rng(draw, "contrast", self.ids[video]).random(count) if self.training else np.full(count, 0.5)
+        within = rng(draw, "contrast", self.video_ids[video]).random(count) if self.training else np.full(count, 0.5)
         return ((np.arange(count) + within) / count * self.counts[video]).astype(int).tolist()
 
 
@@ -153,9 +152,8 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Pairs:
     words = [form for text in training["text"] for form in (text, prompt(text), prompt(text, 0))]
     merges = bpe.learn([*words, *(str(number) for number in range(101))], config["vocabulary"])
     pairs = Pairs(config, frames, videos, merges, split == "train")
-    if number := _long(pairs):
-        log.warning("split %s: %d of %d videos have a text, or a prompt of it, of more than %d tokens, which is cut",
-                    split, number, len(pairs.ids), config["text_limit"])  # fmt: skip
+    what = f"have a text, or a prompt of it, of more than {config['text_limit']} tokens, which is cut"
+    tell(split, _long(pairs), len(videos), what)
     return pairs
 
 
@@ -173,13 +171,13 @@ def _long(dataset: Pairs) -> int:
     """Videos whose text, or prompt, is cut."""
     long = set(dataset.table.long)
     texts = dataset.distinct[dataset.place]
-    return sum(not long.isdisjoint(_worded(name, text)) for name, text in zip(dataset.ids, texts, strict=True))
+    return sum(not long.isdisjoint(_worded(name, text)) for name, text in zip(dataset.video_ids, texts, strict=True))
 
 
 def facts(config: dict[str, Any], dataset: Pairs) -> dict[str, Any]:
     """What the network's shape depends on, how much there is to learn from, and the tokenizer's merges."""
     return {
-        "size": dataset.frames.shape[0], "videos": len(dataset.ids), "texts": len(dataset.distinct),
+        "size": dataset.frames.shape[0], "videos": len(dataset.video_ids), "texts": len(dataset.distinct),
         "videos_with_cut_text": _long(dataset), "tokens": dataset.size, "merges": dataset.merges,
     }  # fmt: skip
 
@@ -201,19 +199,6 @@ def fit(module: Contrast, dataset: Pairs) -> None:
     frames = pixels(dataset.__getitems__(chosen)["frames"]).flatten(0, 1)
     module.core.mean.copy_(frames.mean((0, 2, 3)).view(1, 3, 1, 1))
     module.core.std.copy_(frames.std((0, 2, 3)).clamp_min(1e-3).view(1, 3, 1, 1))
-
-
-def symmetric(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor) -> Tensor:
-    """CLIP's loss of each pair, [B]: the mean of both directions' −log share of what belongs together.
-
-    Args:
-        images, texts: Embeddings of length 1, [B, P].
-        scale: Logarithm of what cosines are multiplied by.
-        same: bool [B, B], whether the texts of two pairs are equal: then each belongs to the other's frames, too.
-    """
-    logits = images @ texts.T * scale.exp().clamp(max=LARGEST)
-    belonging = logits.masked_fill(~same, -np.inf)
-    return sum(logits.logsumexp(dim) - belonging.logsumexp(dim) for dim in (0, 1)) / 2  # type: ignore[return-value]
 
 
 def loss(module: Contrast, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -255,8 +240,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Pairs) -> t
     """recall_1 of each video: its text is to be found among the distinct texts of the split."""
     import pandas as pd
 
-    places = {name: int(place) for name, place in zip(dataset.ids, dataset.place, strict=True)}
-    own = np.array([places[name] for name in predictions.sample_ids])
+    own = dataset.place[dataset.find(predictions.sample_ids)]
     gallery = np.zeros((len(dataset.distinct), predictions.arrays["text"].shape[1]))
     gallery[own] = predictions.arrays["text"]
     found = recall_1(predictions.arrays["image"] @ gallery.T, own)

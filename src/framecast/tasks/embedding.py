@@ -8,7 +8,6 @@ parameters work in raw units. Everything is split by video, never by window.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,10 +15,13 @@ import numpy as np
 from pydantic import Field
 
 from framecast.config.base import Closed, Positive
+from framecast.core import contract
 from framecast.core.files import digest
+from framecast.core.needs import Needs
 from framecast.core.seeding import torch_generator
 from framecast.metrics import cosine, mse, ranks
 from framecast.stores import Stores
+from framecast.tasks._samples import Samples, tell
 from framecast.tasks._tensors import as_tensors, without_gradients
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
     from framecast.stores.predictions import Predictions
     from framecast.tasks._networks import NextEmbedding
-
-log = logging.getLogger(__name__)
 
 
 class Config(Closed):
@@ -70,7 +70,7 @@ class Inference(Closed):
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class Windows:
+class Windows(Samples):
     """All windows of `history + gap` embeddings of one split, cut from one array in memory.
 
     Attributes: table [N, D] float32, all embeddings of the split. video_ids, units and offsets: video v has the rows
@@ -91,10 +91,6 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.starts)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        batch = self.__getitems__([index])
-        return {key: value[0] for key, value in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """window [B, history + gap, D] in raw units; sample_id, unit: lists of B."""
@@ -117,9 +113,9 @@ class Windows:
         return [f"{self.video_ids[v]}#{target}" for v, target in zip(self.owners, targets, strict=True)]
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [], "encoders": [config["encoder"]]}
+def needs(config: dict[str, Any]) -> Needs:
+    """One cache of embeddings."""
+    return Needs(embeddings=(config["encoder"],))
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Windows:
@@ -145,16 +141,9 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Windows:
             f"longest video, {video_ids[longest]!r}, has {counts[longest]}; lower the task's history or "
             f"gap to fit, keep more frames (fps of the frame set), or use longer videos"
         )
-    if windows.short:
-        log.warning(
-            "split %s: %d of %d videos are shorter than history %d + gap %d frames and give no sample (%s)",
-            split, len(windows.short), len(video_ids), config["history"], config["gap"], _some(windows.short),
-        )  # fmt: skip
+    what = f"are shorter than history {config['history']} + gap {config['gap']} frames and give no sample"
+    tell(split, len(windows.short), len(video_ids), what, windows.short)
     return windows
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 # --- network ---------------------------------------------------------------------------------------------------------
@@ -200,10 +189,10 @@ def fit(module: NextEmbedding, dataset: Windows) -> None:
     changes = torch.from_numpy(dataset.table[first + module.gap] - dataset.table[first])
     size = changes.double().square().mean().sqrt()
     module.change.copy_(size if size > 0 else torch.ones_like(size))
-    if hasattr(module.core, "fit"):
+    if model_fit := contract.hook(module.core, "fit"):
         chosen = np.unique(np.linspace(0, len(dataset) - 1, 512).astype(np.int64))
         histories = dataset.__getitems__(chosen.tolist())["window"][:, : module.history]
-        module.core.fit(module.inputs(histories), changes / module.change)
+        model_fit(module.inputs(histories), changes / module.change)
 
 
 # --- training --------------------------------------------------------------------------------------------------------
@@ -218,8 +207,8 @@ def loss(
     ahead = batch["window"][:, module.gap :]  # [B, T, D], the truth for every position
     change = (ahead - history) / module.change
     positions = slice(None) if module.dense else slice(-1, None)
-    if hasattr(module.core, "loss"):
-        return module.core.loss(module.inputs(history), change, positions, generator)
+    if model_loss := contract.hook(module.core, "loss"):
+        return model_loss(module.inputs(history), change, positions, generator)
     predicted = module.core(module.inputs(history))
     return {"loss": (predicted - change)[:, positions].square().mean()}
 
@@ -251,11 +240,12 @@ def predict(
     mode = inference["mode"]
     if mode == "deterministic":
         return {"prediction": module(history)}
-    if not hasattr(module.core, "sample"):
+    sample = contract.hook(module.core, "sample")
+    if sample is None:
         raise ValueError(f"inference.mode is {mode!r}, but this model draws no samples; use mode: deterministic")
     count = 1 if mode == "sample" else inference["samples"]
     noise = _noise(batch["sample_id"], count, module.core.latent, generator.initial_seed(), inference["antithetic"])
-    changes = module.core.sample(module.inputs(history), noise.to(history.device), inference["steps"])  # [B, K, D]
+    changes = sample(module.inputs(history), noise.to(history.device), inference["steps"])  # [B, K, D]
     draws = module.outputs(changes, history[:, None, -1])
     if mode == "sample":
         return {"prediction": draws[:, 0]}
@@ -284,7 +274,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Windows) ->
     """
     import pandas as pd
 
-    places = _places(predictions.sample_ids, dataset)
+    places = np.array(dataset.find_all(predictions.sample_ids))
     table = dataset.table
     rows = dataset.starts[places] + dataset.length - 1
     truth = table[rows]
@@ -308,17 +298,6 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Windows) ->
         "windows": len(dataset),
         "short_videos": len(dataset.short),
     }
-
-
-def _places(sample_ids: list[str], dataset: Windows) -> np.ndarray:
-    known = {name: place for place, name in enumerate(dataset.sample_ids())}
-    missing = [name for name in sample_ids if name not in known]
-    if missing or len(sample_ids) != len(known):
-        raise ValueError(
-            f"the predictions hold {len(sample_ids)} samples, the split {len(known)}, and {len(missing)} of the "
-            f"predicted are not in the split ({_some(missing)}); predict again with the present data"
-        )
-    return np.array([known[name] for name in sample_ids])
 
 
 def _thinned(count: int, most: int) -> np.ndarray:

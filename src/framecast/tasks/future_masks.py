@@ -7,6 +7,7 @@ predicted`, for what a model sees of evaluated ones. Truth is always a given mas
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from framecast.config.base import Closed, Fraction, Positive
+from framecast.core.needs import Needs, SourceExperiment
 from framecast.core.seeding import drawn
 from framecast.pictures.masks import column, overlay, painted, row
 from framecast.pictures.submission import write_last
@@ -101,14 +103,14 @@ class Inference(Closed):
     """Classes that are in none of the given masks are not predicted."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted or predicted first."""
-    found: dict[str, Any] = {"frames": [[config["frames"], config["view"]]], "encoders": [], "masks": True}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set, masks, and the masks that `source` predicts."""
+    given = Needs(frames=((config["frames"], config["view"]),), masks=True)
     if config["source"] is None:
-        return found
-    predicted = config["inputs"] == "predicted"
-    source = {**config["source"], "train": list(config["unlabeled"]), "select": predicted, "evaluate": predicted}
-    return {**found, "sources": [source]}
+        return given
+    splits, predicted = tuple(config["unlabeled"]), config["inputs"] == "predicted"
+    source = SourceExperiment(**config["source"], train=splits, select=predicted, evaluate=predicted)
+    return dataclasses.replace(given, sources=(source,))
 
 
 def labels(config: dict[str, Any]) -> str:
@@ -158,7 +160,7 @@ def loss(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator,
     from framecast.ops.masks import soft_iou
 
     config = module.config
-    clip = augmented(torch.cat([batch["given"], batch["ahead"]], 1), config, generator)  # [B, T + T', H, W]
+    clip = _augmented(torch.cat([batch["given"], batch["ahead"]], 1), config, generator)  # [B, T + T', H, W]
     errors, weights, start, history = [], [], config["given"], clip[:, : config["given"]]
     parts: dict[str, Tensor] = {}
     while start < clip.shape[1]:
@@ -179,7 +181,7 @@ def loss(module: FutureMasks, batch: dict[str, Any], generator: torch.Generator,
     return {"loss": error + config["overlap"] * parts.get("overlap", 0.0), "cross_entropy": error, **parts}
 
 
-def augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) -> Tensor:
+def _augmented(clip: Tensor, config: dict[str, Any], generator: torch.Generator) -> Tensor:
     """Clips [B, T, H, W], half of them mirrored, each in colours of its own."""
     import torch
 
@@ -231,7 +233,7 @@ def monitor(module: FutureMasks, batch: dict[str, Any], generator: torch.Generat
     """
     from torch.nn.functional import cross_entropy
 
-    from framecast.ops.masks import confusion_counts, iou_of
+    from framecast.ops.masks import confusion_counts, iou_of, seen
 
     _masks.check_truth(batch, "ahead")
     classes = module.config["classes"]
@@ -254,18 +256,10 @@ def predict(
     module: FutureMasks, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
     """mask: the likeliest classes of the frames ahead, uint8 [B, T', H, W]."""
+    from framecast.ops.masks import seen
+
     allowed = seen(batch["given"], module.config["classes"]) if inference["seen_only"] else None
     return {"mask": module.roll_out(batch["given"], allowed)[0]}
-
-
-def seen(masks: Tensor, classes: int) -> Tensor:
-    """Classes that occur, background always: masks [B, ...] → bool [B, K]."""
-    import torch
-
-    found = torch.zeros(len(masks), classes, dtype=torch.bool, device=masks.device)
-    found.scatter_(1, masks.flatten(1).long(), True)
-    found[:, 0] = True
-    return found
 
 
 def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -284,8 +278,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
 
 def _truth(dataset: Clips, sample_ids: Sequence[str]) -> np.ndarray:
     """Last true masks of samples, uint8 [B, H, W]."""
-    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
-    return np.stack([dataset.future(places[name])[-1] for name in sample_ids])
+    return np.stack([dataset.future(index)[-1] for index in dataset.find(sample_ids)])
 
 
 def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:

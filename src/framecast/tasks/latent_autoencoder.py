@@ -13,12 +13,13 @@ import numpy as np
 from pydantic import Field
 
 from framecast.config.base import Closed, Positive
+from framecast.core.needs import Needs
 from framecast.metrics import psnr
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.tasks import autoencoder
-from framecast.tasks._tensors import without_gradients
-from framecast.tasks.autoencoder import BEST_PSNR, SCALE, Moments, moving, weighted
+from framecast.tasks._moments import BEST_PSNR, SCALE, Moments, frame, moving, weighted
+from framecast.tasks._tensors import pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,9 +62,9 @@ class Inference(Closed):
     """Nothing to choose."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [[config["frames"], config["view"]]], "encoders": []}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set."""
+    return Needs(frames=((config["frames"], config["view"]),))
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Moments:
@@ -112,7 +113,7 @@ def loss(
     """Weighted squared error of the frame rebuilt from a draw of its posterior, and the posterior's divergence."""
     from framecast.ops.windows import windows
 
-    config, moments = module.config, autoencoder.pixels(batch["moments"])  # [B, 4, 3, H, W]
+    config, moments = module.config, pixels(batch["moments"])  # [B, 4, 3, H, W]
     frames, motion = moments[:, 0], moving(moments)[:, 0]
     if module.training and config["crop"] is not None:
         frames, motion = windows(frames, motion, motion + STILL, config["crop"], generator)
@@ -129,10 +130,10 @@ def monitor(module: LatentAutoencoder, batch: dict[str, Any], generator: torch.G
     """psnr: of the rebuilt frame, dB; error: its squared error, moving pixels weighed as in the loss; one a sample."""
     import torch
 
-    moments = autoencoder.pixels(batch["moments"])
+    moments = pixels(batch["moments"])
     rebuilt = module.rebuilt(moments[:, 0])
     error = weighted(rebuilt, moments[:, 0], moving(moments)[:, 0], module.config["emphasis"])
-    own, truth = (frames.cpu().numpy() for frames in (autoencoder.frame(rebuilt), batch["moments"][:, 0]))
+    own, truth = (frames.cpu().numpy() for frames in (frame(rebuilt), batch["moments"][:, 0]))
     found = np.minimum(psnr(own, truth, 255), BEST_PSNR)
     return {"psnr": torch.from_numpy(found), "error": error}
 
@@ -142,7 +143,7 @@ def predict(
     module: LatentAutoencoder, batch: dict[str, Any], generator: torch.Generator, inference: dict[str, Any]
 ) -> dict[str, Tensor]:
     """frame: the frame rebuilt, uint8 [B, H, W, 3]."""
-    return {"frame": autoencoder.frame(module.rebuilt(autoencoder.pixels(batch["moments"][:, 0])))}
+    return {"frame": frame(module.rebuilt(pixels(batch["moments"][:, 0])))}
 
 
 def score(config: dict[str, Any], predictions: Predictions, dataset: Moments) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -11,7 +11,6 @@ latents that are decoded; and `fit_frames(pairs of training frames)` where it le
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,10 +19,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from framecast.config.base import Closed, Positive
+from framecast.core import contract
+from framecast.core.needs import Needs
 from framecast.core.seeding import drawn, torch_generator
 from framecast.pictures import frames as frame_pictures
 from framecast.pictures.masks import column, row
 from framecast.stores import Stores
+from framecast.tasks._diffusion import autoencoder, drawn_latents, dropped, sampled
 from framecast.tasks._pairs import Pairs, pairs_of
 from framecast.tasks._tensors import pixels, without_gradients
 from framecast.weights import diffusers_folders
@@ -104,11 +106,11 @@ class Inference(Closed):
     to the drawn ones, so that the autoencoder's error falls out where nothing moves."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    encoders = [config["encoder"]]
-    frames = [[config["frames"], config["view"]]]
-    return {"frames": frames, "encoders": encoders, "prompts": [config["prompts"]], "networks": encoders}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set, latents with the network that decodes them, and prompts."""
+    encoders = (config["encoder"],)
+    frames = ((config["frames"], config["view"]),)
+    return Needs(frames=frames, embeddings=encoders, prompts=(config["prompts"],), networks=encoders)
 
 
 def samples(config: dict[str, Any]) -> str:
@@ -139,7 +141,7 @@ def facts(config: dict[str, Any], dataset: Pairs) -> dict[str, Any]:
 
 
 def _counts(dataset: Pairs) -> dict[str, Any]:
-    return {"pairs": len(dataset), "videos": len(dataset.ids), "without_target": dataset.without_target}
+    return {"pairs": len(dataset), "videos": len(dataset.video_ids), "without_target": dataset.without_target}
 
 
 def _progress(dataset: Pairs) -> str:
@@ -166,12 +168,12 @@ def fit(module: Pixels, dataset: Pairs) -> None:
     Raises:
         ValueError: it is to learn from input frames, and the task has none.
     """
-    if hasattr(module.core, "fit"):
-        module.core.fit()
-    if hasattr(module.core, "fit_frames"):
+    if model_fit := contract.hook(module.core, "fit"):
+        model_fit()
+    if fit_frames := contract.hook(module.core, "fit_frames"):
         if module.config["input"] is None:
             raise ValueError("the model learns from input frames, and the task's input is null: set it to a frame")
-        print(module.core.fit_frames(_frames(dataset)), flush=True)
+        print(fit_frames(_frames(dataset)), flush=True)
 
 
 def _frames(dataset: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
@@ -185,7 +187,8 @@ def _frames(dataset: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
 
 def adopt(module: Pixels, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Another experiment's weights, brought to the model's input channels."""
-    return module.core.adopt(tensors, "core.") if hasattr(module.core, "adopt") else tensors
+    model_adopt = contract.hook(module.core, "adopt")
+    return model_adopt(tensors, "core.") if model_adopt else tensors
 
 
 def loss(module: Pixels, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -199,30 +202,6 @@ def loss(module: Pixels, batch: dict[str, Any], generator: torch.Generator, prog
     noises = torch.randn((2, count, *module.shape), generator=generator, device=device)
     text, source = dropped(module.config, batch["text"], batch["empty"], batch.get("source"), draws)
     return {"loss": _error(module, sampled(target, noises[0]) * module.scale, noises[1], steps, text, source).mean()}
-
-
-def sampled(posterior: Tensor, noise: Tensor) -> Tensor:
-    """A sample [B, C, h, w] of posteriors [B, 2C, h, w], as diffusers' DiagonalGaussianDistribution draws it."""
-    mean, logarithm = posterior.chunk(2, 1)
-    return mean + (0.5 * logarithm.clamp(-30, 20)).exp() * noise
-
-
-def dropped(
-    config: dict[str, Any], text: Tensor, empty: Tensor, source: Tensor | None, draws: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    """Text [B, L, D] and source [B, C, h, w], left out of some samples.
-
-    Args:
-        draws: [B], even in [0, 1). Below 2 · dropout the text is empty, from dropout to 3 · dropout the source zero.
-    """
-    import torch
-
-    share = config["dropout"]
-    text = torch.where((draws < 2 * share)[:, None, None], empty, text)
-    if source is None:
-        return text, None
-    absent = (draws >= share) & (draws < 3 * share)
-    return text, source * (~absent)[:, None, None, None]
 
 
 def _error(
@@ -271,8 +250,8 @@ def predict(
 
     from framecast.ops import sampler
 
-    if hasattr(module.core, "answer"):
-        found = module.core.answer(batch.get("input_frame"), batch["target"].chunk(2, 1)[0])
+    if answer := contract.hook(module.core, "answer"):
+        found = answer(batch.get("input_frame"), batch["target"].chunk(2, 1)[0])
         return {"frame": found if found.dtype == torch.uint8 else sampler.quantised(_decoded(batch, found))}
     seed, text = generator.initial_seed(), _text(batch, inference["prompts"])
     frames = []
@@ -281,21 +260,6 @@ def predict(
         latents = drawn_latents(module, text, batch["empty"], batch.get("source"), inference, generators)
         frames.append(_pictured(batch, latents / module.scale, inference["decode"]))
     return {"frame": sampler.quantised(torch.stack(frames).mean(0) if len(frames) > 1 else frames[0])}
-
-
-def drawn_latents(
-    module: Pixels,
-    text: Tensor,
-    empty: Tensor,
-    source: Tensor | None,
-    inference: dict[str, Any],
-    generators: list[torch.Generator],
-) -> Tensor:
-    """Scaled latents [B, C, h, w]; see `sampler.denoise`."""
-    from framecast.ops import sampler
-
-    chosen = sampler.scheduler(module.core.scheduler, inference["scheduler"])
-    return sampler.denoise(module.core, chosen, text, empty, source, module.shape, inference, generators)
 
 
 def _text(batch: dict[str, Any], kind: str) -> Tensor:
@@ -327,14 +291,6 @@ def _decoded(batch: dict[str, Any], latents: Tensor) -> Tensor:
     return sampler.decoded(autoencoder(batch["autoencoder"], str(latents.device)), latents)
 
 
-@functools.lru_cache(maxsize=1)
-def autoencoder(folder: str, device: str) -> Any:
-    """The AutoencoderKL of a folder: loaded at the first picture, so that training steps never see it."""
-    from framecast.weights import vae
-
-    return vae.network(Path(folder)).to(device).eval().requires_grad_(False)
-
-
 # --- scores and pictures ---------------------------------------------------------------------------------------------
 
 
@@ -362,8 +318,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Pairs) -> t
 
 def _pictures(dataset: Pairs, sample_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Input and target frames of samples, uint8 [B, H, W, 3] each."""
-    places = {dataset.name(place): place for place in dataset.places}
-    return dataset.pictures([places[name] for name in sample_ids])
+    return dataset.pictures([dataset.places[index] for index in dataset.find(sample_ids)])
 
 
 def preview(predictions: dict[str, Tensor], batch: dict[str, Any]) -> np.ndarray:

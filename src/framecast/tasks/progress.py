@@ -14,21 +14,23 @@ small one made here, the tokens are the words of the training split, kept in the
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from framecast.config.base import Closed, Fraction, Positive, Pretrained
-from framecast.core.seeding import drawn, rng, torch_generator
+from framecast.core import contract
+from framecast.core.needs import Needs
+from framecast.core.seeding import drawn, torch_generator
 from framecast.metrics import abs_error
 from framecast.pictures.masks import column, row
 from framecast.stores import Stores, states
 from framecast.stores.frames import Frames
-from framecast.tasks._tensors import as_tensors, pixels, without_gradients
-from framecast.weights import hub, tokens
+from framecast.tasks._progress_clips import Clips, Texts, possible
+from framecast.tasks._samples import tell
+from framecast.tasks._tensors import pixels, without_gradients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
     from framecast.stores.predictions import Predictions
     from framecast.tasks._networks import Progress
-
-log = logging.getLogger(__name__)
 
 
 class Config(Closed):
@@ -92,10 +92,9 @@ class Inference(Closed):
     the text of another action."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    frames = {"frames": [[config["frames"], config["view"]]], "encoders": []}
-    return {**frames, "labels": True} if config["target"] == "action" else frames
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set; states of the frames where the target is the action's progress."""
+    return Needs(frames=((config["frames"], config["view"]),), labels=config["target"] == "action")
 
 
 def samples(config: dict[str, Any]) -> str:
@@ -108,156 +107,6 @@ def samples(config: dict[str, Any]) -> str:
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
-
-
-class Texts:
-    """The texts of a split as tokens, each distinct one tokenised once.
-
-    Attributes: size, different tokens there are. vocabulary, the words that are tokens; None for a hub's tokenizer.
-    table: see `framecast.weights.tokens.Table`. place [V], row of each video in it. other [V], row of another action's
-    text (the own row where there is none).
-    """
-
-    def __init__(self, config: dict[str, Any], training: Sequence[str], videos: pd.DataFrame) -> None:
-        """
-        Args:
-            training: Texts of the training split.
-            videos: video_id, text and template of the split's videos.
-        """
-        own = config["tokenizer"]
-        tokenizer = tokens.FolderTokens(hub.folder(own["hub"], own["revision"])) if own else tokens.words_of(training)
-        self.size = tokenizer.size
-        self.vocabulary = tokenizer.vocabulary if isinstance(tokenizer, tokens.Words) else None
-        self.distinct, self.place = np.unique(videos["text"].to_numpy(object), return_inverse=True)
-        self.table = tokens.table(tokenizer, self.distinct.tolist(), config["text_limit"])
-        templates = dict(zip(videos["text"], videos["template"], strict=True))
-        kinds = np.array([templates[text] for text in self.distinct], object)
-        names = videos["video_id"].tolist()
-        self.other = np.array([self._other(kinds, int(at), name) for at, name in zip(self.place, names, strict=True)])
-
-    @staticmethod
-    def _other(kinds: np.ndarray, place: int, video_id: str) -> int:
-        """Drawn for the video by its id: the row of a text with another template, or else of any other text."""
-        elsewhere = np.flatnonzero(kinds != kinds[place])
-        if not len(elsewhere):
-            elsewhere = np.delete(np.arange(len(kinds)), place)
-        return int(rng(0, "other text", video_id).choice(elsewhere)) if len(elsewhere) else place
-
-    def rows(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """tokens int64 [B, L] and kept bool [B, L] of rows [B]."""
-        return self.table.ids[places], self.table.kept[places]
-
-
-class Clips:
-    """Videos of one split cut at moments.
-
-    Attributes: videos, a table with video_id, unit, text and template (both empty where unknown). templates, those of
-    the training split; template [V], the number of each video's, -1 where it is none of them. counts [V], frames.
-    progress, of each video: float64 [counts], at each frame. places, (video number, frame number of the moment) of each
-    sample; targets, the progress there.
-    """
-
-    def __init__(
-        self,
-        config: dict[str, Any],
-        frames: Frames,
-        videos: pd.DataFrame,
-        texts: Texts,
-        templates: Sequence[str],
-        action: dict[str, np.ndarray] | None,
-        training: bool,
-    ) -> None:
-        """
-        Args:
-            templates: Those of the training split, each once.
-            action: Video id → progress of its action at each frame of the file; None where the target is `elapsed`.
-        """
-        self.config, self.frames, self.videos, self.texts = config, frames, videos, texts
-        self.ids = videos["video_id"].tolist()
-        self.units = videos["unit"].astype(str).tolist()
-        self.templates = list(templates)
-        number = {name: place for place, name in enumerate(self.templates)}
-        self.template = np.array([number.get(name, -1) for name in videos["template"]])
-        self.counts = np.array([frames.count(video_id) for video_id in self.ids])
-        self.places = [
-            (video, moment)
-            for video, count in enumerate(self.counts.tolist())
-            for moment in moments(config, self.ids[video], count, training)
-        ]
-        self.progress = [self._progress(action, video) for video in range(len(self.ids))]
-        self.targets = np.array([self.progress[video][moment] for video, moment in self.places])
-
-    def _progress(self, action: dict[str, np.ndarray] | None, video: int) -> np.ndarray:
-        if action is None:
-            count = int(self.counts[video])
-            return np.arange(count) / count
-        name = self.ids[video]
-        return action[name][self.frames.store(name).source(name)]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """frames uint8 [B, T, H, W, 3]; tokens, other_tokens int64 [B, L] with kept, other_kept bool [B, L]; elapsed
-        float32 [B], the moment's frame number; template int64 [B], see `Clips`; target float32 [B, T], 0 to 1, at each
-        frame, the last of which is asked for; sample_id, unit: lists of B."""
-        places = [self.places[index] for index in indices]
-        videos = np.array([video for video, _ in places])
-        clips = [shown(self.config, end) for _, end in places]
-        targets = np.stack([self.progress[video][clip] for video, clip in zip(videos, clips, strict=True)])
-        own, own_kept = self.texts.rows(self.texts.place[videos])
-        other, other_kept = self.texts.rows(self.texts.other[videos])
-        return as_tensors({
-            "frames": self.seen(indices),
-            "tokens": own, "kept": own_kept, "other_tokens": other, "other_kept": other_kept,
-            "elapsed": np.array([end for _, end in places], np.float32),
-            "template": self.template[videos],
-            "target": targets.astype(np.float32),
-            "sample_id": [self.name(place) for place in places],
-            "unit": [self.units[video] for video in videos],
-        })  # fmt: skip
-
-    def seen(self, indices: Sequence[int]) -> np.ndarray:
-        """The frames of some clips, uint8 [B, T, H, W, 3]."""
-        clips = [(self.ids[video], shown(self.config, end)) for video, end in (self.places[index] for index in indices)]
-        frames = self.frames.read_batch([(video_id, frame) for video_id, clip in clips for frame in clip])
-        return frames.reshape(len(clips), -1, *frames.shape[1:])
-
-    def name(self, place: tuple[int, int]) -> str:
-        """`<video id>#<frame number of the moment>`."""
-        return f"{self.ids[place[0]]}#{place[1]}"
-
-
-def moments(config: dict[str, Any], video_id: str, count: int, training: bool) -> list[int]:
-    """Frame numbers at which a video of `count` frames is cut: those of `at` that it has; or one in each part of
-    `span`, in training drawn by the video's id, otherwise in the middle and none twice."""
-    if config["at"] is not None:
-        return possible(config, count)
-    parts = config["crops"] if training else config["moments"]
-    within = rng(0, "moments", video_id).random(parts) if training else np.full(parts, 0.5)
-    low, high = config["span"]
-    shares = low + (high - low) * (np.arange(parts) + within) / parts
-    numbers = np.minimum((shares * count).round().astype(int), count - 1).tolist()
-    return numbers if training else sorted(set(numbers))
-
-
-def possible(config: dict[str, Any], count: int) -> list[int]:
-    """Frame numbers at which `moments` may cut a video of `count` frames in training."""
-    if config["at"] is not None:
-        return sorted(number for number in config["at"] if number < count)
-    low, high = (min(round(share * count), count - 1) for share in config["span"])
-    return list(range(low, high + 1))
-
-
-def shown(config: dict[str, Any], end: int) -> list[int]:
-    """Numbers of the frames that a clip up to frame `end` shows; the first of them repeat where there are too few."""
-    count = config["count"]
-    if config["sampling"] == "even":
-        return np.linspace(0, end, count).round().astype(int).tolist()
-    return np.arange(end - count + 1, end + 1).clip(min=0).tolist()
 
 
 def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
@@ -280,8 +129,7 @@ def dataset(config: dict[str, Any], stores: Stores, split: str) -> Clips:
             "have no text": int((videos["text"] == "").sum()),
             f"have a text of more than {config['text_limit']} tokens, which is cut": _long(clips)}  # fmt: skip
     for what, number in said.items():
-        if number:
-            log.warning("split %s: %d of %d videos %s", split, number, len(videos), what)
+        tell(split, number, len(videos), what)
     return clips
 
 
@@ -349,14 +197,14 @@ def fit(module: Progress, dataset: Clips) -> None:
     import torch
 
     lengths = torch.from_numpy(dataset.counts)
-    if hasattr(module.core, "fit"):
+    if model_fit := contract.hook(module.core, "fit"):
         elapsed = torch.tensor([end for _, end in dataset.places])
-        module.core.fit(torch.from_numpy(dataset.targets).float(), elapsed, lengths)
-    if hasattr(module.core, "fit_every_frame"):
+        model_fit(torch.from_numpy(dataset.targets).float(), elapsed, lengths)
+    if fit_every_frame := contract.hook(module.core, "fit_every_frame"):
         ends = [torch.tensor(possible(module.config, count), dtype=torch.long) for count in dataset.counts.tolist()]
         targets = [torch.from_numpy(known)[own] for known, own in zip(dataset.progress, ends, strict=True)]
         template = torch.from_numpy(dataset.template).repeat_interleave(torch.tensor([len(own) for own in ends]))
-        module.core.fit_every_frame(torch.cat(targets).float(), torch.cat(ends), lengths, template)
+        fit_every_frame(torch.cat(targets).float(), torch.cat(ends), lengths, template)
 
 
 def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -369,8 +217,8 @@ def loss(module: Progress, batch: dict[str, Any], generator: torch.Generator, pr
     if module.config["shift"]:
         frames = _moved(frames, module.config["shift"], generator)
     seen = frames, batch["tokens"], batch["kept"], batch["elapsed"]
-    if hasattr(module.core, "loss"):
-        return module.core.loss(*seen, target)
+    if model_loss := contract.hook(module.core, "loss"):
+        return model_loss(*seen, target)
     return {"loss": (module.core(*seen) - target[:, -1]).square().mean()}
 
 
@@ -410,12 +258,12 @@ def predict(
     """
     import torch
 
-    if hasattr(module.core, "from_frame_number"):
-        return {"progress": module.core.from_frame_number(batch["elapsed"], batch["template"])}
+    if from_frame_number := contract.hook(module.core, "from_frame_number"):
+        return {"progress": from_frame_number(batch["elapsed"], batch["template"])}
     frames, words, kept = batch["frames"], batch["tokens"], batch["kept"]
     draws = [torch_generator(generator.initial_seed(), "predict", name) for name in batch["sample_id"]]
-    if hasattr(module.core, "sample"):
-        return {"progress": module.core.sample(torch.stack([torch.rand((), generator=draw) for draw in draws]))}
+    if sample := contract.hook(module.core, "sample"):
+        return {"progress": sample(torch.stack([torch.rand((), generator=draw) for draw in draws]))}
     if inference["input"] == "noise":
         noise = [torch.randint(256, frames.shape[1:], generator=draw, dtype=torch.uint8) for draw in draws]
         frames = torch.stack(noise).to(frames.device)
@@ -430,8 +278,7 @@ def score(config: dict[str, Any], predictions: Predictions, dataset: Clips) -> t
     """abs_error of every sample; `breakdown` has its mean for each template (averaged within units first)."""
     import pandas as pd
 
-    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
-    chosen = [places[name] for name in predictions.sample_ids]
+    chosen = dataset.find(predictions.sample_ids)
     error = abs_error(predictions.arrays["progress"].astype(np.float64), dataset.targets[chosen])
     rows = pd.DataFrame(
         {"sample_id": predictions.sample_ids, "unit": predictions.units, "metric": "abs_error", "value": error}
@@ -468,10 +315,8 @@ def gallery(
     predictions: heading → predictions of the same samples.
     """
     names = next(iter(predictions.values())).sample_ids
-    places = {dataset.name(place): index for index, place in enumerate(dataset.places)}
-    rows = []
-    for at in drawn("gallery", names, count):
-        index = places[names[at]]
+    chosen, rows = drawn("gallery", names, count), []
+    for at, index in zip(chosen, dataset.find([names[at] for at in chosen]), strict=True):
         clip, truth = dataset.seen([index])[0], dataset.targets[index]
         found = [float(one.arrays["progress"][at]) for one in predictions.values()]
         rows.append([_barred(clip[0], truth, None), *(_barred(clip[-1], truth, share) for share in found)])

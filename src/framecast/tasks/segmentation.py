@@ -14,12 +14,14 @@ import numpy as np
 from pydantic import Field
 
 from framecast.config.base import Closed, Positive
+from framecast.core.needs import Needs
 from framecast.core.seeding import drawn
 from framecast.pictures.masks import column, overlay, painted, row
 from framecast.stores import Stores
 from framecast.stores.frames import Frames
 from framecast.stores.masks import Masks, resized
 from framecast.tasks import _masks
+from framecast.tasks._samples import Samples
 from framecast.tasks._tensors import as_tensors, pixels, without_gradients
 
 if TYPE_CHECKING:
@@ -57,9 +59,9 @@ class Inference(Closed):
     """Nothing to choose."""
 
 
-def needs(config: dict[str, Any]) -> dict[str, Any]:
-    """What has to be extracted first."""
-    return {"frames": [[config["frames"], config["view"]]], "encoders": [], "masks": True}
+def needs(config: dict[str, Any]) -> Needs:
+    """One view of a frame set, and masks."""
+    return Needs(frames=((config["frames"], config["view"]),), masks=True)
 
 
 def samples(config: dict[str, Any]) -> str | None:
@@ -76,7 +78,7 @@ def labels(config: dict[str, Any]) -> str:
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class LabelledFrames:
+class LabelledFrames(Samples):
     """Single frames of one split with their masks; without masks where the videos have none.
 
     Attributes: places, (video number, frame number) of each sample.
@@ -92,20 +94,13 @@ class LabelledFrames:
         wanted = [range(count) if at is None else range(at, min(at + 1, count)) for count in counts]
         self.places = [(video, frame) for video, numbers in enumerate(wanted) for frame in numbers]
 
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {key: value[0] for key, value in self.__getitems__([index]).items()}
-
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """frame uint8 [B, H, W, 3]; mask uint8 [B, H, W] where there are masks; sample_id, unit: lists of B."""
         places = [self.places[index] for index in indices]
         items = [(self.video_ids[video], frame) for video, frame in places]
         batch: dict[str, Any] = {
             "frame": self.frames.read_batch(items),
-            "sample_id": [_masks.name(video_id, frame) for video_id, frame in items],
-            "unit": [self.units[video] for video, _ in places],
+            **self.named(places),
         }
         if self.labelled:
             batch["mask"] = np.stack([self.mask(*item) for item in items])
@@ -170,7 +165,7 @@ def loss(module: Segmenter, batch: dict[str, Any], generator: torch.Generator, p
 
     config, frames, masks = module.config, pixels(batch["frame"]), batch["mask"]
     if config["crop"] is not None:
-        frames, masks = cropped(frames, masks, config["crop"], generator)
+        frames, masks = _cropped(frames, masks, config["crop"], generator)
     draws = torch.rand(2, len(frames), generator=generator, device=frames.device)
     if config["flip"]:
         mirrored = draws[0] < 0.5
@@ -184,7 +179,7 @@ def loss(module: Segmenter, batch: dict[str, Any], generator: torch.Generator, p
     return {"loss": parts["cross_entropy"] + config["overlap"] * parts.get("overlap", 0.0), **parts}
 
 
-def cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _cropped(frames: Tensor, masks: Tensor, size: Sequence[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A window [h, w] of each sample that holds a pixel of an object, drawn evenly among them (now and then any pixel).
 
     Frames [B, C, H, W] → [B, C, h, w], masks [B, H, W] → [B, h, w].

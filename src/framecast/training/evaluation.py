@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from framecast.config.base import Budget
+from framecast.core import contract
 from framecast.core.seeding import derive, torch_generator
 from framecast.training.batches import Batch, in_order, loader
 
@@ -62,7 +63,7 @@ class Evaluator:
     def _rows(self, network: nn.Module, batch: Batch, totals: dict[str, Tensor]) -> list[Row]:
         """One row a sample and quantity; quantities with a second axis are added up over samples in `totals`."""
         units = batch["unit"]
-        monitor: Any = getattr(self.task, "monitor", None)
+        monitor = contract.hook(self.task, "monitor")
         quantities = monitor(network, batch, self._generator(batch)) if monitor else {}
         for name in [name for name, values in quantities.items() if values.ndim > 1]:
             total = quantities.pop(name).double().sum(0).cpu()

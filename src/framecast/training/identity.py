@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from framecast.core.files import canonical, digest, file_digest, read_json
+from framecast.core.needs import Needs
 from framecast.stores import Stores
 from framecast.weights import hub
 
@@ -16,22 +17,21 @@ PIECE = 2**16
 PIECES = 32
 
 
-def inputs(stores: Stores, needs: dict[str, Any]) -> dict[str, str]:
+def inputs(stores: Stores, needs: Needs) -> dict[str, str]:
     """Digest of each store that a task reads, by its place in the layout, not its path on this machine.
 
     Args:
-        needs: What the task's `needs` returned: frame sets with views, encoders, prompts, whether masks, whether
-            labels.
+        needs: What the task's `needs` returned.
     """
     paths = {"samples": stores.samples}
-    for frame_set in sorted({frame_set for frame_set, _ in needs["frames"]}):
+    for frame_set in sorted({frame_set for frame_set, _ in needs.frames}):
         paths |= {f"frames/{frame_set}/{path.name}": path for path in stores.frames[frame_set]}
-    for encoder in sorted(needs["encoders"]):
+    for encoder in sorted(needs.embeddings):
         paths |= {f"embeddings/{encoder}/{path.name}": path for path in stores.embeddings[encoder]}
-    paths |= {f"prompts/{name}": stores.prompts[name] for name in sorted(needs.get("prompts", []))}
-    if needs.get("masks"):
+    paths |= {f"prompts/{name}": stores.prompts[name] for name in sorted(needs.prompts)}
+    if needs.masks:
         paths |= {f"masks/{number}": path for number, path in enumerate(stores.masks)}
-    if needs.get("labels"):
+    if needs.labels:
         paths |= {f"labels/{number}": path / "states.parquet" for number, path in enumerate(stores.labels)}
     for experiment, files in sorted(stores.predictions.items()):
         paths |= {f"predictions/{experiment}/{split}": path for split, path in sorted(files.items())}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from framecast.config.base import Budget, Settings
-from framecast.core import components, devices, precision, provenance
+from framecast.core import components, contract, devices, precision, provenance
 from framecast.core.files import read_json, replacing, write_json
 from framecast.core.seeding import derive
 from framecast.stores import Stores
@@ -87,9 +87,10 @@ class Run:
         """
         network = build(self.spec, self.facts)
         fresh = (self.spec["init"] or {}).get("fresh", [])
-        if hasattr(self.task, "fit") and (self.parent is None or fresh):
+        fit = contract.hook(self.task, "fit")
+        if fit and (self.parent is None or fresh):
             torch.manual_seed(derive(self.seed, "fit"))
-            self.task.fit(network, self.dataset)
+            fit(network, self.dataset)
         if self.parent is not None:
             state_dict.inherit(network, _adopted(self.task, network, self.parent), fresh, str(self.parent))
         return network
@@ -185,7 +186,8 @@ def restore(network: nn.Module, folder: Path, task: ModuleType) -> None:
 def _adopted(task: ModuleType, network: nn.Module, path: Path) -> dict[str, Tensor]:
     """Tensors of a file; those of another experiment are brought to the network's shapes where the task can."""
     tensors = state_dict.load(path)
-    return task.adopt(network, tensors) if hasattr(task, "adopt") else tensors
+    adopt = contract.hook(task, "adopt")
+    return adopt(network, tensors) if adopt else tensors
 
 
 def write(

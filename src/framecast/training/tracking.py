@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from framecast.config.base import Settings
+from framecast.core import contract
 from framecast.core.seeding import derive, torch_generator
 from framecast.training.batches import Batch
 
@@ -75,7 +76,8 @@ def preview(task: ModuleType, network: nn.Module, batch: Batch, seed: int) -> An
     A picture that fails is told in the log and costs no training; all randomness comes from a generator of its own, and
     the loop seeds the global one anew at each step.
     """
-    if not hasattr(task, "preview"):
+    drawn = contract.hook(task, "preview")
+    if drawn is None:
         return None
     try:
         inference = task.Inference().model_dump(mode="json")
@@ -87,7 +89,7 @@ def preview(task: ModuleType, network: nn.Module, batch: Batch, seed: int) -> An
         with torch.no_grad():
             generator = torch_generator(seed, "preview", device=str(device))
             predictions = task.predict(network, batch, generator, inference)
-            return task.preview({name: value.float().cpu() for name, value in predictions.items()}, _on_cpu(batch))
+            return drawn({name: value.float().cpu() for name, value in predictions.items()}, _on_cpu(batch))
     except Exception:  # whatever a drawing function raises: the run is worth more than its picture
         print(f"the preview failed and is left out:\n{traceback.format_exc()}", flush=True)
         return None

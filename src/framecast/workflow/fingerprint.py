@@ -25,6 +25,8 @@ NEUTRAL = {
     f"{PACKAGE}.{name}"
     for name in (
         "core.components",
+        "core.contract",
+        "core.needs",
         "config.base",
         "core.devices",
         "core.lifeline",

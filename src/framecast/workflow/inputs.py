@@ -19,6 +19,7 @@ from framecast import SETTINGS
 from framecast.config import loading
 from framecast.config.split_rules import split_names
 from framecast.core.files import canonical, read_json
+from framecast.core.needs import Needs
 from framecast.core.validation import ConfigError, nearest
 from framecast.weights import hub
 from framecast.workflow import catalogue, forkserver, outlook, plan
@@ -188,9 +189,9 @@ class Flow:
 
     def _frozen(self, w: Any) -> list[str]:
         """Encoders of a run, of its prompts, and those that it decodes with."""
-        needs = self.experiment(w)["needs"]
-        texts = {self._look("prompts", name)["encoder"] for name in needs.get("prompts", [])}
-        return sorted({*needs["encoders"], *needs.get("networks", []), *texts})
+        needs = self.needs(w)
+        texts = {self._look("prompts", name)["encoder"] for name in needs.prompts}
+        return sorted({*needs.embeddings, *needs.networks, *texts})
 
     def _weights(self, encoder: str) -> str:
         """Folder or hub name of an encoder's weights."""
@@ -220,9 +221,8 @@ class Flow:
 
     def prompts(self, w: Any) -> list[str]:
         """Prompt files that a run reads."""
-        experiment = self.experiment(w)
-        folder = self.results / "data" / experiment["spec"]["data"] / "prompts"
-        return [str(folder / f"{name}.h5") for name in sorted(experiment["needs"].get("prompts", []))]
+        folder = self.results / "data" / self.experiment(w)["spec"]["data"] / "prompts"
+        return [str(folder / f"{name}.h5") for name in sorted(self.needs(w).prompts)]
 
     def _used_splits(self, name: str) -> list[str]:
         data = self.data(name)
@@ -258,6 +258,9 @@ class Flow:
     def experiment(self, w: Any) -> dict[str, Any]:
         return self._look("experiments", w.experiment)
 
+    def needs(self, w: Any) -> Needs:
+        return Needs.of(self.experiment(w))
+
     def spec(self, w: Any, stage: str) -> str:
         """All that makes a run's weights (`train`; `start` where nothing trains), the search before it (`tune`),
         predictions, scores, pictures or a submission."""
@@ -289,41 +292,35 @@ class Flow:
 
     def stores(self, w: Any) -> list[str]:
         """Samples table, frames and embeddings that a run reads."""
-        experiment = self.experiment(w)
-        data, needs = experiment["spec"]["data"], experiment["needs"]
+        data, needs = self.experiment(w)["spec"]["data"], self.needs(w)
         paths = [str(self.results / "data" / data / "samples.parquet")]
-        for frame_set in sorted({frame_set for frame_set, _ in needs["frames"]}):
+        for frame_set in sorted({frame_set for frame_set, _ in needs.frames}):
             paths += self._each_bucket(data, f"frames/{frame_set}", "bucket_{}")
-        for encoder in sorted(needs["encoders"]):
+        for encoder in sorted(needs.embeddings):
             paths += self._each_bucket(data, f"embeddings/{encoder}", "bucket_{}.h5")
         return paths
 
     def masks(self, w: Any) -> list[str]:
         """Given masks of a run's data, where its task reads any."""
-        experiment = self.experiment(w)
-        return self.mask_files(experiment["spec"]["data"]) if experiment["needs"].get("masks") else []
+        return self.mask_files(self.experiment(w)["spec"]["data"]) if self.needs(w).masks else []
 
     def frame_labels(self, w: Any) -> list[str]:
         """What is known of the frames of a run's data, where its task reads any."""
-        experiment = self.experiment(w)
-        return self.label_folders(experiment["spec"]["data"]) if experiment["needs"].get("labels") else []
+        return self.label_folders(self.experiment(w)["spec"]["data"]) if self.needs(w).labels else []
 
     def pretrained(self, w: Any) -> list[str]:
         """Local folders in the hub's format that a run's task or model names, or its encoders for decoding, and exports
         of other experiments."""
         spec = self.experiment(w)["spec"]
-        made = {str(self.results / "exports" / name) for name in self.experiment(w)["exports"]}
-        encoders = {name: self._look("encoders", name) for name in self._networks(w)}
+        made = {str(self.results / "exports" / name) for name in self.needs(w).pretrained}
+        encoders = {name: self._look("encoders", name) for name in self.needs(w).networks}
         named = {**{part: spec[part] for part in ("task", "model")}, "encoders": encoders}
         return sorted(made | set(hub.local_folders(named)))
 
     def networks(self, w: Any) -> list[str]:
         """Exported networks that a run decodes with; one from the hub is named in its embedding files."""
-        own = [name for name in self._networks(w) if self._look("encoders", name)["experiment"]]
+        own = [name for name in self.needs(w).networks if self._look("encoders", name)["experiment"]]
         return [str(self.results / "encoders" / name) for name in own]
-
-    def _networks(self, w: Any) -> list[str]:
-        return self.experiment(w)["needs"].get("networks", [])
 
     def sources(self, w: Any, stage: str) -> list[str]:
         """Predictions of other experiments that a stage of a run reads as data: those for training where it makes
@@ -332,11 +329,11 @@ class Flow:
         own = getattr(w, "seed", experiment["seeds"][0])
         in_hand = [w.split] if hasattr(w, "split") else experiment["evaluate"]
         paths = []
-        for source in experiment["needs"].get("sources", []):
-            folder = self._run(source["experiment"]) / f"seed_{own if source['seed'] is None else source['seed']}"
-            training = [*source["train"], *([experiment["spec"]["select"]] if source["select"] else [])]
+        for source in self.needs(w).sources:
+            folder = self._run(source.experiment) / f"seed_{own if source.seed is None else source.seed}"
+            training = [*source.train, *([experiment["spec"]["select"]] if source.select else [])]
             wanted = training if stage in MAKES_WEIGHTS else []
-            wanted = wanted + (in_hand if source["evaluate"] and stage not in ("train", "tune") else [])
+            wanted = wanted + (in_hand if source.evaluate and stage not in ("train", "tune") else [])
             paths += [str(folder / "predictions" / f"{name}.h5") for name in dict.fromkeys(wanted)]
         return paths
 
@@ -411,7 +408,7 @@ class Flow:
         own = self.plan["tracks"][name]
         experiments = {one: self.plan["experiments"][one] for one in own["experiments"]}
         comparisons = {one: self.plan["comparisons"][one] for one in own["comparisons"]}
-        read = {(one["spec"]["data"], encoder) for one in experiments.values() for encoder in one["needs"]["encoders"]}
+        read = {(one["spec"]["data"], encoder) for one in experiments.values() for encoder in Needs.of(one).embeddings}
         caches = [pair for pair in self.plan["caches"] if tuple(pair) in read]
         plan = {**self.plan, "experiments": experiments, "comparisons": comparisons, "caches": caches}
         part = Flow(plan, self.shards, self.results)
@@ -538,7 +535,7 @@ class Flow:
 
     def contact_sheets(self) -> list[str]:
         pairs = {(experiment["spec"]["data"], frame_set) for experiment in self.plan["experiments"].values()
-                 for frame_set, _ in experiment["needs"]["frames"]}  # fmt: skip
+                 for frame_set, _ in Needs.of(experiment).frames}  # fmt: skip
         pairs |= {(data, self.plan["encoders"][encoder]["frames"]) for data, encoder in self.plan["caches"]}
         return [str(self.results / "data" / data / "contact_sheets" / f"{name}.png") for data, name in sorted(pairs)]
 

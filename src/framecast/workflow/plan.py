@@ -7,14 +7,16 @@ code is new: the result is cached as JSON, and the parses inside jobs read it. T
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from framecast.config.base import TEXT_KINDS, Config, Encoder, Experiment, Prompts
-from framecast.core import components
+from framecast.core import components, contract
 from framecast.core.files import canonical, digest, read_json, write_json
+from framecast.core.needs import Needs
 from framecast.core.validation import ConfigError, known, nearest, parse
 from framecast.data.annotations.templates import TEMPLATES, bare, number_of
 from framecast.metrics import METRICS
@@ -114,7 +116,7 @@ def resolve(config: Config) -> dict[str, Any]:
         "code": {stage: fingerprint([f"framecast.{entry}" for entry in entries])
                  for stage, entries in DATA_CODE.items()},
         "caches": sorted({(experiment["spec"]["data"], name) for experiment in experiments.values()
-                          for name in experiment["needs"]["encoders"]} | _asked_caches(config, experiments)),
+                          for name in Needs.of(experiment).embeddings} | _asked_caches(config, experiments)),
         "note": config.run.note,
         "titles": {name: config.experiments[name].title or name for name in experiments},
         "tracks": _tracks(config, list(experiments)),
@@ -172,7 +174,7 @@ def _check_submission(config: Config, name: str) -> None:
     data = config.experiments[name].data
     if not config.data[data].hidden:
         raise ConfigError(f"run.submissions: data.{data} of {name!r} names no `hidden` splits to predict")
-    if not hasattr(_task(config, config.experiments[name])[0], "submit"):
+    if contract.hook(_task(config, config.experiments[name])[0], "submit") is None:
         raise ConfigError(
             f"run.submissions: task {config.experiments[name].task!r} of {name!r} writes no submissions; name "
             "experiments whose task does (future_masks)"
@@ -181,7 +183,7 @@ def _check_submission(config: Config, name: str) -> None:
 
 def _check_pictures(config: Config, name: str) -> None:
     known("experiment", name, config.experiments, "run.pictures")
-    if not hasattr(_task(config, config.experiments[name])[0], "pictures"):
+    if contract.hook(_task(config, config.experiments[name])[0], "pictures") is None:
         raise ConfigError(
             f"run.pictures: task {config.experiments[name].task!r} of {name!r} draws no pictures; name experiments "
             "whose task does (pixels)"
@@ -365,17 +367,17 @@ def _parents(config: Config, experiment: Experiment) -> Iterator[str]:
     if experiment.init and experiment.init.experiment:
         yield experiment.init.experiment
     needs = _needs(config, experiment)
-    for encoder in needs["encoders"]:
+    for encoder in needs.embeddings:
         known("encoder", encoder, config.encoders, f"tasks.{experiment.task}")
         if config.encoders[encoder].experiment:
             yield str(config.encoders[encoder].experiment)
-    for name in needs.get("prompts", []):
+    for name in needs.prompts:
         known("prompts", name, config.prompts, f"tasks.{experiment.task}.prompts")
         yield from _prompt_parents(config, config.prompts[name])
     yield from _exports(config, experiment)
-    for source in needs.get("sources", []):
-        known("experiment", source["experiment"], config.experiments, f"tasks.{experiment.task}.source.experiment")
-        yield source["experiment"]
+    for source in needs.sources:
+        known("experiment", source.experiment, config.experiments, f"tasks.{experiment.task}.source.experiment")
+        yield source.experiment
 
 
 def _prompt_parents(config: Config, prompts: Prompts) -> Iterator[str]:
@@ -410,15 +412,27 @@ def _check_exported(config: Config, name: str, where: str) -> None:
         )
 
 
-def _needs(config: Config, experiment: Experiment) -> dict[str, Any]:
+def _needs(config: Config, experiment: Experiment) -> Needs:
+    """What the experiment's task says that it needs."""
     task, keys = _task(config, experiment)
-    return task.needs(keys)
+    found = task.needs(keys)
+    if not isinstance(found, Needs):
+        raise ConfigError(
+            f"tasks/{keys['name']}.py: needs returned a {type(found).__name__}; return a framecast.core.needs.Needs"
+        )
+    return found
 
 
 def _samples(config: Config, experiment: Experiment) -> str:
     """What a scored sample of the experiment is; experiments with equal answers may be compared."""
     task, keys = _task(config, experiment)
-    return (task.samples(keys) if hasattr(task, "samples") else None) or experiment.task
+    return _told(task, "samples", keys) or experiment.task
+
+
+def _told(task: Any, name: str, keys: dict[str, Any]) -> str | None:
+    """What an optional hook of a task says of its keys; None where the task has none."""
+    hook = contract.hook(task, name)
+    return hook(keys) if hook else None
 
 
 def _task(config: Config, experiment: Experiment) -> tuple[Any, dict[str, Any]]:
@@ -440,13 +454,13 @@ def _component(model: Any, mapping: dict[str, Any], where: str) -> dict[str, Any
 
 
 def _encoders_in_use(config: Config, experiments: dict[str, Any]) -> set[str]:
-    used = {name for experiment in experiments.values() for name in experiment["needs"]["encoders"]}
+    used = {name for experiment in experiments.values() for name in Needs.of(experiment).embeddings}
     texts = {config.prompts[name].encoder for name in _prompts_in_use(experiments)}
     return used | texts | set(config.run.encoders)
 
 
 def _prompts_in_use(experiments: dict[str, Any]) -> set[str]:
-    return {name for experiment in experiments.values() for name in experiment["needs"].get("prompts", [])}
+    return {name for experiment in experiments.values() for name in Needs.of(experiment).prompts}
 
 
 def _data_in_use(config: Config, experiments: dict[str, Any]) -> set[str]:
@@ -549,40 +563,39 @@ def _experiment(config: Config, name: str) -> dict[str, Any]:
         "data": experiment.data,
         "select": config.data[experiment.data].select,
     }
-    needs = task.needs(spec["task"])
+    needs = dataclasses.replace(_needs(config, experiment), pretrained=tuple(_exports(config, experiment)))
     _check_needs(config, needs, f"tasks.{experiment.task}")
     _check_sources(config, name, needs)
     _check_prompt_data(config, name, needs)
-    if hasattr(task, "samples") and task.samples(spec["task"]):
-        spec["samples"] = task.samples(spec["task"])
+    if samples := _told(task, "samples", spec["task"]):
+        spec["samples"] = samples
     return {
         "spec": spec,
         "seeds": experiment.seeds,
         "inference": inference,
-        "needs": needs,
-        "exports": _exports(config, experiment),
+        "needs": needs.to_json(),
         "code": codes,
         "evaluate": config.data[experiment.data].evaluate,
         "hidden": config.data[experiment.data].hidden if name in config.run.submissions else [],
         "pictures": name in config.run.pictures,
-        "gallery": hasattr(task, "gallery"),
+        "gallery": contract.hook(task, "gallery") is not None,
     }
 
 
-def _check_needs(config: Config, needs: dict[str, Any], where: str) -> None:
-    for name in needs["encoders"]:
+def _check_needs(config: Config, needs: Needs, where: str) -> None:
+    for name in needs.embeddings:
         _check_frame_encoder(config, name, f"{where}.encoder")
-    for name in needs.get("networks", []):
-        known("encoder of the task", name, needs["encoders"], f"{where}.encoder")
-    for frame_set, view in needs["frames"]:
+    for name in needs.networks:
+        known("encoder of the task", name, needs.embeddings, f"{where}.encoder")
+    for frame_set, view in needs.frames:
         known("frame set", frame_set, config.frame_sets, f"{where}.frames")
         known("view", view, config.frame_sets[frame_set].views, f"{where}.view")
 
 
-def _check_prompt_data(config: Config, name: str, needs: dict[str, Any]) -> None:
+def _check_prompt_data(config: Config, name: str, needs: Needs) -> None:
     """Prompts with estimates belong to the data of the experiment that estimates; all count the same frames."""
     data = config.experiments[name].data
-    for prompts in needs.get("prompts", []):
+    for prompts in needs.prompts:
         source = config.prompts[prompts].source
         if source and config.experiments[source.experiment].data != data:
             raise ConfigError(
@@ -590,10 +603,10 @@ def _check_prompt_data(config: Config, name: str, needs: dict[str, Any]) -> None
                 f"{config.experiments[source.experiment].data!r}, {name!r} on {data!r}; progress is estimated for the "
                 "same videos"
             )
-        frame_sets = [frame_set for frame_set, _ in needs["frames"]]
+        frame_sets = [frame_set for frame_set, _ in needs.frames]
         if source:
             parent = config.experiments[source.experiment]
-            frame_sets += [frame_set for frame_set, _ in _needs(config, parent)["frames"]]
+            frame_sets += [frame_set for frame_set, _ in _needs(config, parent).frames]
         _check_every_frame(config, frame_sets, f"prompts.{prompts}")
 
 
@@ -607,23 +620,23 @@ def _check_every_frame(config: Config, frame_sets: list[str], where: str) -> Non
             )
 
 
-def _check_sources(config: Config, name: str, needs: dict[str, Any]) -> None:
+def _check_sources(config: Config, name: str, needs: Needs) -> None:
     """Other experiments whose predictions are read: their seeds, data and splits."""
     experiment = config.experiments[name]
     where = f"tasks.{experiment.task}"
-    for source in needs.get("sources", []):
-        parent = config.experiments[source["experiment"]]
-        _check_seed(config, source["experiment"], source["seed"], experiment.seeds, f"{where}.source.seed")
+    for source in needs.sources:
+        parent = config.experiments[source.experiment]
+        _check_seed(config, source.experiment, source.seed, experiment.seeds, f"{where}.source.seed")
         if parent.data != experiment.data:
             raise ConfigError(
-                f"{where}.source: {source['experiment']!r} is on data {parent.data!r}, {name!r} on "
+                f"{where}.source: {source.experiment!r} is on data {parent.data!r}, {name!r} on "
                 f"{experiment.data!r}; labels are read for the same videos"
             )
-        _check_unlabeled(config, experiment, source["train"], f"{where}.unlabeled")
+        _check_unlabeled(config, experiment, source.train, f"{where}.unlabeled")
         _check_labels(config, experiment, parent, f"{where}.source")
 
 
-def _check_unlabeled(config: Config, experiment: Experiment, splits: list[str], where: str) -> None:
+def _check_unlabeled(config: Config, experiment: Experiment, splits: tuple[str, ...], where: str) -> None:
     """Splits that are added to training must not serve for anything else: their frames hold what is to be predicted."""
     data = config.data[experiment.data]
     held = {"train", data.select, *data.evaluate, *data.hidden}
@@ -636,14 +649,12 @@ def _check_unlabeled(config: Config, experiment: Experiment, splits: list[str], 
                 f"from; splits of data.{experiment.data} that serve for nothing else: {free}"
             )
     if len(set(splits)) < len(splits):
-        raise ConfigError(f"{where}: {splits} names a split twice")
+        raise ConfigError(f"{where}: {list(splits)} names a split twice")
 
 
 def _check_labels(config: Config, experiment: Experiment, parent: Experiment, where: str) -> None:
     """What a task reads as labels must be what the source predicts: the tasks say so by equal `labels`."""
-    (task, keys), (other, others) = _task(config, experiment), _task(config, parent)
-    wanted = task.labels(keys)
-    found = other.labels(others) if hasattr(other, "labels") else None
+    wanted, found = (_told(task, "labels", keys) for task, keys in (_task(config, experiment), _task(config, parent)))
     if found != wanted:
         raise ConfigError(
             f"{where}: task {parent.task!r} of the source predicts {found or 'no labels'}; needed are {wanted}"
@@ -661,7 +672,7 @@ def _budget(config: Config, name: str) -> dict[str, Any]:
 
 def _export_code(task: str) -> str:
     """Of exporting runs of a task; where it has no export, of none."""
-    module = getattr(components.load_task(task), "EXPORT", None)
+    module = contract.hook(components.load_task(task), "EXPORT")
     own = [f"framecast.prediction.export.{module}:write"] if module else []
     return fingerprint(["framecast.prediction.export:export", *own])
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from framecast.config.base import Closed
+from framecast.core.needs import Needs
 from framecast.core.seeding import rng, torch_generator
 
 WIDTH = 6
@@ -37,7 +38,7 @@ class Inference(Closed):
 
 
 def needs(config):
-    return {"frames": [], "encoders": []}
+    return Needs()
 
 
 class Numbers:

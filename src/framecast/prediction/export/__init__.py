@@ -24,10 +24,10 @@ def export(run_folder: Path, out: Path, parts: Mapping[str, Path] | None = None)
     Raises:
         ValueError: the run's task has nothing to export, or its model is none that can be.
     """
-    from framecast.core import components
+    from framecast.core import components, contract
 
     task = read_json(run_folder / RECORD)["spec"]["task"]["name"]
-    module = getattr(components.load_task(task), "EXPORT", None)
+    module = contract.hook(components.load_task(task), "EXPORT")
     if module is None:
         having = [name for name in components.names("tasks") if hasattr(components.load_task(name), "EXPORT")]
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from framecast.core import contract
 from framecast.core.files import write_json
 from framecast.ops import sampler
 from framecast.prediction.inference import load_run
@@ -54,7 +55,7 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
 
 
 def _core(module: Any, record: dict[str, Any]) -> Any:
-    if not hasattr(module.core, "unet"):
+    if contract.hook(module.core, "unet") is None:
         spec = record["spec"]
         raise ValueError(
             f"experiment {spec['experiment']!r} has the model {spec['model']['name']!r}, which has no UNet to export; "

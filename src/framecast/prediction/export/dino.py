@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from framecast.core import contract
 from framecast.core.files import write_json
 from framecast.weights import hub
 
@@ -34,7 +35,7 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
 
     record, module = load_run(run)
     core: Any = module.core
-    if not hasattr(core, "network"):
+    if contract.hook(core, "network") is None:
         spec = record["spec"]
         raise ValueError(
             f"{run}: experiment {spec['experiment']!r} has the task {spec['task']['name']!r} and the model "

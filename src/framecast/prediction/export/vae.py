@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from framecast.core import contract
 from framecast.prediction.export.dino import parameters, score
 from framecast.weights import vae
 
@@ -27,7 +28,7 @@ def write(run: Path, folder: Path, parts: dict[str, Path]) -> None:
     record, module = load_run(run)
     core: Any = module.core
     trained: Any = module
-    if not hasattr(core, "network"):
+    if contract.hook(core, "network") is None:
         spec = record["spec"]
         raise ValueError(
             f"{run}: experiment {spec['experiment']!r} has the model {spec['model']['name']!r}, which holds no "
