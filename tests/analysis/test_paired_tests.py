@@ -16,7 +16,8 @@ from framecast.analysis.paired_tests import paired_t, signed_rank, t_margin
 @pytest.mark.parametrize("kind", ["plain", "ties", "zeros", "shifted", "far"])
 def test_numbers_are_those_of_scipy(n: int, kind: str) -> None:
     rng = np.random.default_rng(n)
-    for _ in range(20):
+    permuted = n in (12, 13) and kind in ("ties", "zeros")  # there scipy tries all signs, for seconds
+    for _ in range(2 if permuted else 20):
         differences = rng.normal(0, 1, n) + {"shifted": 0.5, "far": 5.0}.get(kind, 0.0)
         if kind in ("ties", "zeros"):
             differences = np.round(differences * 2) + (0.0 if kind == "zeros" else 0.25)
