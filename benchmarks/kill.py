@@ -2,9 +2,8 @@
 
     python benchmarks/kill.py [--kills 10] [--seed 0]
 
-Odd kills hit the training process, even ones Snakemake itself. After each the documented rerun follows (`--unlock`,
-then
-`--rerun-incomplete`). Checked every time: the weights are those of an undisturbed run, and nothing that the killed run
+Kills hit, in turn, Snakemake itself, the process that it started for the training, and the one that the fork server forked
+to train. After each the documented rerun follows (`--unlock`, then `--rerun-incomplete`). Checked every time: the weights are those of an undisturbed run, and nothing that the killed run
 started is still alive when the rerun begins to train.
 """
 
@@ -27,6 +26,8 @@ import yaml
 from framecast.core.files import file_digest
 
 ROOT = Path(__file__).resolve().parents[1]
+SERVER = "framecast.workflow.forkserver"
+VICTIMS = ("snakemake", "client", "forked")
 TARGET = "results/runs/killed/seed_0/model.safetensors"
 OVERLAY = {
     "run": {"experiments": ["killed"], "comparisons": []},
@@ -45,18 +46,22 @@ def snakemake(folder: Path, *options: str) -> list[str]:
             "--directory", str(folder), *options, "--configfile", str(folder / "overlay.yaml")]  # fmt: skip
 
 
-def trainers(folder: Path) -> list[psutil.Process]:
-    """Processes that train in this folder."""
-    found = []
+def trainers(folder: Path) -> dict[str, list[psutil.Process]]:
+    """Processes that train in this folder: `client`, what Snakemake started; `forked`, where the work is done."""
+    found: dict[str, list[psutil.Process]] = {"client": [], "forked": []}
     for process in psutil.process_iter(["cmdline", "cwd"]):
-        command = process.info["cmdline"] or []
-        if process.info["cwd"] == str(folder) and any("train.py" in part for part in command):
-            found.append(process)
-    return [process for process in found if "python" in Path(process.info["cmdline"][0]).name]
+        command = process.info["cmdline"] or [""]
+        if process.info["cwd"] != str(folder) or "python" not in Path(command[0]).name:
+            continue
+        if any("train.py" in part for part in command):
+            found["client"].append(process)
+        elif SERVER in command and (parent := process.parent()) and SERVER in parent.cmdline():
+            found["forked"].append(process)
+    return found
 
 
 def wait_for_training(folder: Path, run: subprocess.Popen[bytes]) -> None:
-    while run.poll() is None and not trainers(folder):
+    while run.poll() is None and not trainers(folder)["forked"]:
         time.sleep(0.05)
 
 
@@ -67,17 +72,12 @@ def killed_run(folder: Path, number: int, delay: float) -> str:
     run = subprocess.Popen(snakemake(folder, TARGET), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_training(folder, run)
     time.sleep(delay)
-    if number % 2:
-        for process in trainers(folder):
-            process.kill()
-        run.wait()
-        what = "worker"
-    else:
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait()
-        what = "snakemake"
+    what = VICTIMS[number % len(VICTIMS)]
+    for pid in [run.pid] if what == "snakemake" else [process.pid for process in trainers(folder)[what]]:
+        os.kill(pid, signal.SIGKILL)
+    run.wait()
     subprocess.run(snakemake(folder, "--unlock"), check=True, capture_output=True)
-    orphans = {process.pid for process in trainers(folder)}
+    orphans = {process.pid for processes in trainers(folder).values() for process in processes}
     rerun = subprocess.Popen(snakemake(folder, "--rerun-incomplete", TARGET), stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE)  # fmt: skip
     _, errors = rerun.communicate()
