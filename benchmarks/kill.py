@@ -2,9 +2,9 @@
 
     python benchmarks/kill.py [--kills 10] [--seed 0]
 
-Kills hit, in turn, Snakemake itself, the process that it started for the training, and the one that the fork server forked
-to train. After each the documented rerun follows (`--unlock`, then `--rerun-incomplete`). Checked every time: the weights are those of an undisturbed run, and nothing that the killed run
-started is still alive when the rerun begins to train.
+Kills hit, in turn, Snakemake itself, the process that it started for the training, and the one that the fork server
+forked to train. After each the documented rerun follows (`--unlock`, then `--rerun-incomplete`). Checked every time:
+the weights are those of an undisturbed run, and nothing that the killed run started is still alive when the rerun ends.
 """
 
 from __future__ import annotations
