@@ -57,8 +57,7 @@ class Pairs(Samples):
         self, config: dict[str, Any], stores: Stores, videos: pd.DataFrame, places: list[Pair], training: bool
     ) -> None:
         self.config, self.videos, self.places, self.training = config, videos, places, training
-        self.video_ids = videos["video_id"].tolist()
-        self.units = videos["unit"].astype(str).tolist()
+        self.take_videos(videos)
         self.frames = Frames(stores.frames[config["frames"]], config["view"])
         self.prompts = Prompts(stores.prompts[config["prompts"]])
         self._networks = stores.networks  # a job that only draws pictures of predictions has none

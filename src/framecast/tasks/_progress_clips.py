@@ -80,8 +80,7 @@ class Clips(Samples):
             action: Video id → progress of its action at each frame of the file; None where the target is `elapsed`.
         """
         self.config, self.frames, self.videos, self.texts = config, frames, videos, texts
-        self.video_ids = videos["video_id"].tolist()
-        self.units = videos["unit"].astype(str).tolist()
+        self.take_videos(videos)
         self.templates = list(templates)
         number = {name: place for place, name in enumerate(self.templates)}
         self.template = np.array([number.get(name, -1) for name in videos["template"]])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,11 @@ class Samples:
     places: list[Any]
     shared: tuple[str, ...] = ()
     """Keys of a batch that are the same for all its samples."""
+
+    def take_videos(self, videos: pd.DataFrame) -> None:
+        """Set `video_ids` and `units` from a table of the split's videos."""
+        self.video_ids = videos["video_id"].tolist()
+        self.units = videos["unit"].astype(str).tolist()
 
     def __len__(self) -> int:
         return len(self.places)

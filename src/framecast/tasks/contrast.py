@@ -90,8 +90,7 @@ class Pairs(Samples):
         self, config: dict[str, Any], frames: Frames, videos: pd.DataFrame, merges: list[str], training: bool
     ) -> None:
         self.config, self.frames, self.merges, self.training = config, frames, merges, training
-        self.video_ids = videos["video_id"].tolist()
-        self.units = videos["unit"].astype(str).tolist()
+        self.take_videos(videos)
         self.counts = [frames.count(video_id) for video_id in self.video_ids]
         self.distinct, self.place = np.unique(videos["text"].to_numpy(object), return_inverse=True)
         pieces = bpe.Pieces(merges, config["text_limit"])
