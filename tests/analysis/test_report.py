@@ -19,12 +19,9 @@ from framecast.analysis.summary import (
     ReportInputs,
     Run,
     Summary,
-    by_how_much,
-    number,
-    p_value,
-    seeds_text,
 )
 from framecast.analysis.verdicts import Verdict
+from framecast.analysis.words import by_how_much, number, p_value, seeds_text
 from framecast.scores import COLUMNS
 from framecast.scores import read as read_scores
 from tests import made_results
@@ -59,9 +56,9 @@ def test_headline_says_who_won_by_how_much_on_what(inputs, text):
     test = json.loads(inputs.comparisons[1].read_text())["tests"][5]
     assert test["treatment"] == "tmdn_gap1" and test["winner"] == "tmdn_gap1"
     words = plain(text)
-    assert f"▲ betterTMDN, +1 against Copy last, +1: {abs(test['relative_change']):.1%} lower" in words
+    assert f"▲ better TMDN, +1 against Copy last, +1: {abs(test['relative_change']):.1%} lower" in words
     assert "n = 12 videos" in words and p_value(test["p_holm"]) + " after Holm" in words
-    assert "▼ worseMean of the history, +1 against Copy last, +1" in words
+    assert "▼ worse Mean of the history, +1 against Copy last, +1" in words
     assert "Copy last, +1, with nothing to train, scores" in words and "skill" in words
 
 
@@ -90,8 +87,8 @@ def test_a_caution_stands_beside_its_experiment_in_words_and_elsewhere_as_a_mark
     sentence = "TMDN, +1 †: its prompts hold the true progress, &lt;known&gt; from the future."
     cards = found.split("<article")[1:]
     assert [sentence in card.partition("</article>")[0] for card in cards] == [True, True, False]
-    tables = found.partition('id="experiments"')[2]
-    assert tables.partition("</section>")[0].count(sentence) == 1  # in its group, not in that of the masks
+    groups = found.split('<div class="group">')[1:]
+    assert [group.count(sentence) for group in groups] == [1, 0]  # in its group, not in that of the masks
     assert "TMDN, +1 †</b> against" in found and "GRU, +1 †" not in found
     summary = Summary(warned)
     assert summary.warnings(["gru_gap1"]) == [] and len(summary.warnings(["tmdn_gap1", "gru_gap1", "tmdn_gap1"])) == 1
@@ -103,7 +100,7 @@ def test_no_significance_and_few_units_are_said_plainly(inputs, tmp_path):
 
     page.write(rewritten(inputs, tmp_path, change), tmp_path / "r.html")
     words = plain((tmp_path / "r.html").read_text())
-    assert "△ better, not significantTMDN, +1 against GRU-1024, +1" in words and "Only 6 videos" in words
+    assert "△ better, not significant TMDN, +1 against GRU-1024, +1" in words and "Only 6 videos" in words
 
 
 def test_refusals_stand_with_their_reason(text, inputs, tmp_path):
@@ -140,20 +137,13 @@ def test_page_is_whole_and_fetches_nothing(text):
     checker = Checker()
     checker.feed(text)
     assert not checker.open
-    assert "@import" not in text and "url(http" not in text and "prefers-color-scheme:dark" in text
-    places = set(re.findall(r'<section id="(\w+)"', text))
-    assert places == {
-        "won",
-        "comparisons",
-        "experiments",
-        "curves",
-        "data",
-        "encoders",
-        "pictures",
-        "reading",
-        "provenance",
-    }
-    assert all(f'href="#{place}"' in text for place in places)
+    assert "@import" not in text and "url(http" not in text and "prefers-color-scheme: dark" in text
+    assert re.findall(r'<section id="([\w-]+)"', text) == ["overview", "track-embedding", "track-masks", "rest"]
+    linked = re.findall(r'<a [^>]*href="#([\w-]+)"', text.partition("</nav>")[0])
+    parts = ["data", "pictures", "encoders", "reading", "provenance"]
+    comparisons = [f"comparison-{place}" for place in (1, 2, 3)]
+    assert linked == ["overview", "track-embedding", *comparisons[:2], "track-masks", comparisons[2], "rest", *parts]
+    assert all(text.count(f' id="{place}"') == 1 for place in linked)
 
 
 def test_everything_from_files_is_escaped(text, inputs, tmp_path):
@@ -189,7 +179,7 @@ def test_parts_may_be_absent(inputs, tmp_path):
         inputs, runs=[], data={"world": DataFiles()}, probes=[tmp_path / "no.json"], galleries=[], config=""
     )
     page.write(bare, tmp_path / "bare.html")
-    assert 'id="curves"' not in (tmp_path / "bare.html").read_text()
+    assert "Learning curves" not in (tmp_path / "bare.html").read_text()
 
 
 def test_equal_inputs_give_equal_pages(inputs, text, tmp_path):
@@ -239,11 +229,11 @@ def test_a_corpus_metric_stands_with_its_interval_and_without_a_test(text, input
     entry = json.loads(inputs.comparisons[-1].read_text())
     interval = next(one for one in entry["intervals"] if one["treatment"] == "simvp")
     words = plain(text)
-    assert "↔ interval onlySimVP against Copy the last mask: " + by_how_much(interval) in words
+    assert "↔ interval only SimVP against Copy the last mask: " + by_how_much(interval) in words
     ends = f"[{number(interval['low'], 3)}, {number(interval['high'], 3)}], bootstrap interval over units, no test."
     assert ends in words and "all samples counted together with 95% bootstrap interval over units" in words
     assert "Corpus IoU ↑" in words and "Corpus IoU of single samples" not in words
-    own = plain(text[text.rindex("SimVP’s masks</h3>") : text.index('<section id="experiments"')])
+    own = plain(text[text.index("SimVP’s masks</h3>") : text.rindex("</article>")])
     assert "iou_corpus" not in words and "no test" in own and "median" not in own
 
 
@@ -258,12 +248,12 @@ def with_twin(tmp_path_factory):
 
 def test_a_network_that_predicts_what_a_trivial_baseline_does_is_said_to_equal_it(with_twin):
     words = plain(with_twin[1])
-    assert "= equalLazy SimVP † against Copy the last mask: equal to Copy the last mask" in words
+    assert "= equal Lazy SimVP † against Copy the last mask: equal to Copy the last mask" in words
     assert "n = 12 videos; every prediction is the same, bit for bit." in words
     card = plain(with_twin[1][with_twin[1].index("SimVP’s masks</h3>") :].partition("</article>")[0])
     assert "Lazy SimVP †= equal to Copy the last mask= equal to Copy the last mask= equal to" in card  # all metrics
     sentence = "Lazy SimVP †: its predictions on test equal those of Copy the last mask, bit for bit."
-    assert words.count(sentence) == 3 and "Copy the last mask †" not in words  # card, comparison, all experiments
+    assert words.count(sentence) == 2 and "Copy the last mask †" not in words  # comparison, all experiments
     summary = Summary(with_twin[0])
     assert set(summary.cautions) == {"twin"} and "copy_mask" in summary.trivial
 
