@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from framecast.analysis import summary as summary_module
+from framecast.analysis.answers import Track
 from framecast.analysis.report import elements, page
 from framecast.analysis.summary import (
     DataFiles,
@@ -62,6 +63,43 @@ def test_headline_says_who_won_by_how_much_on_what(inputs, text):
     assert "Copy last, +1, with nothing to train, scores" in words and "skill" in words
 
 
+def first_screen(text: str) -> str:
+    return text.partition('<section id="overview">')[2].partition("</section>")[0]
+
+
+def test_the_first_screen_has_one_line_a_track(inputs, text):
+    test = json.loads(inputs.comparisons[0].read_text())["tests"][0]
+    lines = [plain(row) for row in first_screen(text).split("<tr>")[2:]]
+    assert len(lines) == 2
+    assert lines[0].startswith(" Next embeddingTMDN against GRU-1024 (1 ahead) ")
+    assert f" {test['verdict']} TMDN, +1against GRU-1024, +1 {by_how_much(test)}" in lines[0]
+    ends = f"{number(test['difference'], 3)} [{number(test['low'], 3)}, {number(test['high'], 3)}]"
+    assert f"{ends}Squared error, embedding unit² on test 12 videos –" in lines[0]
+    assert lines[1].startswith(" Future masks") and "IoU of a sample on test 12 videos Copy the last mask0." in lines[1]
+
+
+def test_a_section_shows_its_pictures_before_its_verdicts_and_folds_every_test(text):
+    section = text.partition('<section id="track-masks">')[2].partition("</section>")[0]
+    places = [section.index(part) for part in ("SimVP’s masks</h3>", "<img src=", 'class="verdicts"', "<svg", "<td")]
+    assert places == sorted(places)
+    unfolded = re.sub("<details.*?</details>", "", section, flags=re.S)
+    assert "Every test (4)" in section and "p (Holm)" in section and "Learning curves" in section
+    assert "p (Holm)" not in unfolded and "Figures: " not in unfolded and "IoU of a sample" in unfolded
+    assert "masks on world" in section and "embedding on world" not in section
+
+
+def test_what_belongs_to_no_track_stands_last(inputs, tmp_path):
+    hostile = "<b>A & B</b>"
+    tracks = {"masks": Track(hostile, ["simvp", "unet", "copy_mask"], ["masks"]), "empty": Track("Nothing yet")}
+    page.write(dataclasses.replace(inputs, tracks=tracks), tmp_path / "r.html")
+    found = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.findall(r'<section id="([\w-]+)"', found) == ["overview", "track-masks", "track-empty", "rest"]
+    rest = found.partition('<section id="rest">')[2]
+    assert rest.count("<article") == 2 and "embedding on world" in rest and "masks on world" not in rest
+    assert first_screen(found).count("<tr>") == 1 + 4 and "no comparison is active" in first_screen(found)
+    assert hostile not in found and "&lt;b&gt;A &amp; B&lt;/b&gt;" in found
+
+
 def test_parts_of_the_samples_stand_beside_each_other(text):
     start = text.index("by template, test")
     words = plain(text[start : text.index("</details>", start)].replace("</td>", " | "))
@@ -85,6 +123,7 @@ def test_a_caution_stands_beside_its_experiment_in_words_and_elsewhere_as_a_mark
     page.write(warned, tmp_path / "report.html")
     found = (tmp_path / "report.html").read_text(encoding="utf-8")
     sentence = "TMDN, +1 †: its prompts hold the true progress, &lt;known&gt; from the future."
+    assert first_screen(found).count(sentence) == 1
     cards = found.split("<article")[1:]
     assert [sentence in card.partition("</article>")[0] for card in cards] == [True, True, False]
     groups = found.split('<div class="group">')[1:]
@@ -174,7 +213,8 @@ def test_data_section_counts_rejects_and_leaks(text, inputs, tmp_path):
 
 def test_parts_may_be_absent(inputs, tmp_path):
     page.write(ReportInputs(), tmp_path / "empty.html")
-    assert "No comparison is active" in (tmp_path / "empty.html").read_text()
+    empty = (tmp_path / "empty.html").read_text()
+    assert "No comparison is active" in empty and re.findall(r'<section id="([\w-]+)"', empty) == ["overview"]
     bare = dataclasses.replace(
         inputs, runs=[], data={"world": DataFiles()}, probes=[tmp_path / "no.json"], galleries=[], config=""
     )

@@ -45,6 +45,12 @@ class Answer:
     rule: Mapping[str, Any] | None = None
     """Level of the best experiment with nothing to train; None where the comparison has none with scores."""
 
+    @property
+    def named(self) -> list[str]:
+        """The experiments that the line names."""
+        sides = [self.result["treatment"], self.result["baseline"]] if self.result else []
+        return [*sides, *([self.rule["experiment"]] if self.rule else [])]
+
 
 def from_plan(tracks: Mapping[str, Mapping[str, Any]]) -> dict[str, Track]:
     """Tracks from `tracks` of the plan."""

@@ -26,17 +26,11 @@ def first_screen(results: Path) -> str:
     records = _records(results, untrained)
     told = records[0]["cautions"]
     lines = answers.answers(answers.from_records(records), records, untrained)
-    shown = [name for line in lines for name in _names(line)]
+    shown = [name for line in lines for name in line.named]
     warned = cautions.sentences(told, shown, lambda name: _marked(told, name))
     more = f"all tables: framecast show --all {results}"
     texts = ["\n".join(_answer(line, told) for line in lines), *(textwrap.fill(one, WIDTH) for one in warned)]
     return "\n\n".join([*texts, "\n".join([*_files(results), more])])
-
-
-def _names(answer: Answer) -> list[str]:
-    """The experiments that a line names."""
-    sides = [answer.result["treatment"], answer.result["baseline"]] if answer.result else []
-    return [*sides, *([answer.rule["experiment"]] if answer.rule else [])]
 
 
 def _answer(answer: Answer, told: dict[str, str]) -> str:

@@ -353,7 +353,9 @@ def method(summary: Summary) -> View | None:
     return {"rules": list(summary.comparisons[0]["rules"].items()), "metrics": metrics}
 
 
-def provenance(summary: Summary) -> View:
+def provenance(summary: Summary) -> View | None:
+    if not summary.runs and not summary.inputs.config:
+        return None
     rows = [_run_row(summary, run) for run in summary.runs]
     heads = [
         "experiment",

@@ -27,11 +27,13 @@ View = dict[str, Any]
 def write(inputs: ReportInputs, path: Path) -> None:
     """Write the page to `path`. Absent optional parts leave their section out."""
     summary = Summary(inputs)
+    found = summary.answers()
     page = _environment().get_template("page.html").render(
         style=(HERE / "style.css").read_text(encoding="utf-8"),
         script=(HERE / "script.js").read_text(encoding="utf-8"),
         header=_header(summary),
-        answers=[_answer(summary, one) for one in summary.answers()],
+        answers=[_answer(summary, one) for one in found],
+        cautions=summary.warnings([name for one in found for name in one.named]),
         compared=bool(summary.comparisons),
         tracks=[_track(summary, name, track) for name, track in inputs.tracks.items()],
         rest=_rest(summary),
@@ -141,7 +143,7 @@ def _section(
     }
 
 
-def _rest(summary: Summary) -> View:
+def _rest(summary: Summary) -> View | None:
     """What belongs to no track: comparisons and experiments of none, then data, encoders, methods and provenance."""
     inputs, tracks = summary.inputs, summary.inputs.tracks
     claimed = {name for track in tracks.values() for name in track.experiments}
@@ -156,4 +158,6 @@ def _rest(summary: Summary) -> View:
     }
     there = {place: {"title": title, "content": content} for place, (title, content) in parts.items() if content}
     section = _section(summary, answers.untracked(tracks, summary.comparisons), groups, alone)
+    if not there and not any(section.values()):
+        return None
     return section | {"title": "Everything else" if tracks else "Everything", "parts": there}
