@@ -97,6 +97,7 @@ def test_what_belongs_to_no_track_stands_last(inputs, tmp_path):
     rest = found.partition('<section id="rest">')[2]
     assert rest.count("<article") == 2 and "embedding on world" in rest and "masks on world" not in rest
     assert first_screen(found).count("<tr>") == 1 + 4 and "no comparison is active" in first_screen(found)
+    assert found.count("Nothing of it is compared or scored yet.") == 1
     assert hostile not in found and "&lt;b&gt;A &amp; B&lt;/b&gt;" in found
 
 
