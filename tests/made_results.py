@@ -1,4 +1,7 @@
-"""Results as the workflow leaves them, made up: seven experiments, two gaps, three seeds, 24 videos; and masks."""
+"""Results as the workflow leaves them, made up: seven experiments, two gaps, three seeds, 24 videos; and masks.
+
+Two tracks, `embedding` and `masks`; the first comparison of each is primary.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ import pandas as pd
 
 from framecast import metrics
 from framecast.analysis import statistics
+from framecast.analysis.answers import Track, from_records
 from framecast.analysis.summary import DataFiles, Gallery, ReportInputs
-from framecast.core.files import digest
+from framecast.core.files import digest, read_json
 from framecast.scores import COLUMNS, PREDICTIONS
 
 MODELS = {  # squared error relative to copying
@@ -26,6 +30,7 @@ TRIVIAL = ("copy_last", "mean", "linear")
 MASKS = {"copy_mask": 0.3, "unet": 0.12, "simvp": 0.07}  # share of wrong pixels
 MASK_TITLES = {"copy_mask": "Copy the last mask", "unet": "U-Net", "simvp": "SimVP"}
 TWIN = {"twin": "Lazy SimVP"}  # a trained network that copies the last mask
+TRACKS = {"embedding": "Next embedding", "masks": "Future masks"}
 MASK_VIDEOS, MASK_SEEDS, CLASSES = 12, 2, 6
 SELECT = "select"
 
@@ -49,11 +54,12 @@ def make(
     mask_runs = _masks(folder, [*MASKS, *(TWIN if twin else ())])
     mask_scores = [run / "scores" / "test.csv" for run in mask_runs]
     runs, scores, titles = runs + mask_runs, scores + mask_scores, titles | MASK_TITLES | TWIN
+    comparisons = [
+        *_comparisons(folder, scores, gaps),
+        _mask_comparison(folder, mask_scores, list(TWIN) if twin else []),
+    ]
     return ReportInputs(
-        comparisons=[
-            *_comparisons(folder, scores, gaps),
-            _mask_comparison(folder, mask_scores, list(TWIN) if twin else []),
-        ],
+        comparisons=comparisons,
         scores=scores,
         facts=[
             *_breakdown(folder, "gru_gap1", seeds, 0.2),
@@ -63,11 +69,27 @@ def make(
         runs=runs,
         data={"world": _data(folder / "data" / "world", videos)},
         probes=[_probe(folder / "data" / "world" / "probes" / "tiny.json")],
-        galleries=[_picture(folder / "data" / "world" / "contact_sheets" / "square_96.png")],
+        galleries=[
+            _picture(folder / "data" / "world" / "contact_sheets" / "square_96.png", "Frames of world: square_96"),
+            _picture(folder / "galleries" / "masks" / "test.png", "Split test", "masks"),
+        ],
         titles=titles,
+        tracks=_tracks(comparisons, titles),
         units={"world": "video"},
         config=json.dumps({"run": {"comparisons": ["tmdn_against_gru"]}, "note": "<b>not bold</b>"}, indent=1),
     )
+
+
+def _tracks(comparisons: list[Path], titles: dict[str, str]) -> dict[str, Track]:
+    """As the plan has them: a track's experiments are those of its task, in comparisons or not."""
+    found = from_records([read_json(path) for path in comparisons])
+    masks = [name for name in titles if name in {*MASK_TITLES, *TWIN}]
+    members = {"masks": masks, "embedding": [name for name in titles if name not in masks]}
+    return {name: Track(one.title, members[name], one.comparisons) for name, one in found.items()}
+
+
+def _track(name: str, primary: bool) -> dict[str, Any]:
+    return {"name": name, "title": TRACKS[name], "primary": primary}
 
 
 def _breakdown(folder: Path, experiment: str, seeds: int, error: float) -> list[Path]:
@@ -191,6 +213,7 @@ def _mask_comparison(folder: Path, scores: list[Path], others: list[str]) -> Pat
     entry = {
         "title": "SimVP’s masks", "baseline": "copy_mask", "treatments": ["unet", "simvp", *others], "splits": ["test"],
         "metrics": ["iou_corpus", "iou", "iou_objects"], "alpha": 0.05, "select": SELECT,
+        "track": _track("masks", primary=True),
     }  # fmt: skip
     path = folder / "comparisons" / "masks.json"
     statistics.compare_files(path.stem, entry, scores, [one.with_suffix(".json") for one in scores], path)
@@ -213,7 +236,7 @@ def _comparisons(folder: Path, scores: list[Path], gaps: tuple[int, ...]) -> lis
                 "title": f"{title} ({gap} ahead)", "baseline": f"{baseline}_gap{gap}",
                 "treatments": [f"{one}_gap{gap}" for one in treatments], "splits": ["test"],
                 "metrics": ["mse", "cosine", "rank_all", *(["mse_best"] if name.startswith("tmdn") else [])],
-                "alpha": 0.05, "select": SELECT,
+                "alpha": 0.05, "select": SELECT, "track": _track("embedding", primary=not paths),
             }  # fmt: skip
             paths.append(folder / "comparisons" / f"{name}_{gap}.json")
             facts = [path.with_suffix(".json") for path in scores]
@@ -259,10 +282,10 @@ def _probe(path: Path) -> Path:
     return path
 
 
-def _picture(path: Path) -> Gallery:
+def _picture(path: Path, caption: str, comparison: str = "") -> Gallery:
     from PIL import Image
 
     path.parent.mkdir(parents=True)
     ramp = np.linspace(0, 255, 96 * 6, dtype=np.uint8)
     Image.fromarray(np.broadcast_to(ramp[None, :, None], (64, 96 * 6, 3)).copy()).save(path)
-    return Gallery(path, "Frames of world: square_96")
+    return Gallery(path, caption, comparison)

@@ -82,9 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True, help=f"folder to write{FOLDER}")
     export.set_defaults(command=_export)
 
-    show = commands.add_parser("show", help="print the comparisons of a results folder")
+    show = commands.add_parser("show", help="print what a results folder answers: one comparison a track")
     show.add_argument("results", type=Path, nargs="?", default=Path("results"), help="results folder (default results)")
-    show.add_argument("--markdown", action="store_true", help="for a document, with learning rates and probes")
+    form = show.add_mutually_exclusive_group()
+    form.add_argument("--all", action="store_true", help="all tables of all comparisons")
+    form.add_argument("--markdown", action="store_true", help="for a document, with learning rates and probes")
     show.set_defaults(command=_show)
 
     _apply_parsers(commands)
@@ -275,7 +277,8 @@ def _export(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from framecast.analysis import console
 
-    print((console.markdown if options.markdown else console.comparisons)(options.results))
+    shown = console.markdown if options.markdown else console.comparisons if options.all else console.first_screen
+    print(shown(options.results))
     return 0
 
 

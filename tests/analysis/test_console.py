@@ -8,6 +8,7 @@ import pytest
 
 from framecast import cli
 from framecast.analysis import console
+from framecast.analysis.words import by_how_much, number
 from framecast.core.files import read_json, write_json
 from tests import made_results
 
@@ -121,20 +122,56 @@ def test_equal_predictions_are_said_in_words_and_as_a_caution(tmp_path: Path) ->
     line = row(text, "SimVP’s masks · split test · iou (", "twin †")
     assert line.endswith("equal to copy_mask") and "copy_mask †" not in text
     assert text.count("twin †: its predictions on test equal those of copy_mask, bit for bit.") == 1
-    record = next(one for one in console._records(tmp_path) if one["comparison"] == "masks")
+    record = next(one for one in console._records(tmp_path, set()) if one["comparison"] == "masks")
     lines = console._markdown_block(record, "test", "iou_corpus").splitlines()
     line = next(one for one in lines if one.startswith("| `twin` † | "))
     assert line.endswith("] | 0 |  | 0 |  |  | equal to `copy_mask` |")
 
 
 def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:
-    for show in (console.comparisons, console.markdown):
+    for show in (console.first_screen, console.comparisons, console.markdown):
         with pytest.raises(FileNotFoundError, match="holds no comparison: run the workflow first"):
             show(tmp_path)
 
 
-def test_the_command_prints_both(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_screen_has_two_short_lines_a_track(results: Path) -> None:
+    text = console.first_screen(results)
+    blocks = text.partition("\n\n")[0].splitlines()
+    test = against_gru(results)["tests"][0]
+    ends = f"[{number(test['low'], 3)}, {number(test['high'], 3)}]"
+    assert blocks[0].startswith("Next embedding: ") and blocks[0].endswith(" tmdn_gap1 against gru_1024_gap1")
+    assert test["verdict"] in blocks[0] and f"mse on test: {by_how_much(test)} " in blocks[1]
+    assert f" {ends}; n = 8; no simple rule compared" in blocks[1]
+    assert blocks[2] == "Future masks: ▲ better, simvp against copy_mask" and "simple rule: copy_mask 0." in blocks[3]
+    assert len(blocks) == 4 and max(map(len, text.splitlines()[:4])) <= 100
+    assert text.endswith(f"all tables: framecast show --all {results}")
+
+
+def test_long_names_are_wrapped_and_cautions_stand_below(results: Path, tmp_path: Path) -> None:
+    record = read_json(results / "comparisons/masks.json")
+    record["track"]["title"] = (
+        "A line of research with a title that is much longer than what people write as a rule" * 2
+    )
+    write_json(tmp_path / "comparisons/masks.json", record)
+    facts = {"caution": "knows the end.", "provenance": {"spec": {"experiment": "simvp"}}}
+    write_json(tmp_path / "runs/simvp/seed_0/scores/test.json", facts)
+    text = console.first_screen(tmp_path)
+    assert max(map(len, text.splitlines()[:-1])) <= 100 and text.count("simvp †: knows the end.") == 1
+
+
+def test_results_from_before_tracks_have_a_line_a_comparison(results: Path, tmp_path: Path) -> None:
+    for path in results.glob("comparisons/*.json"):
+        record = read_json(path)
+        del record["track"]
+        write_json(tmp_path / "comparisons" / path.name, record)
+    text = console.first_screen(tmp_path)
+    assert text.startswith("Better than copying? (1 ahead): ") and "\nSimVP’s masks: " in text
+
+
+def test_the_command_prints_all(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", str(results)]) == 0
+    assert capsys.readouterr().out == console.first_screen(results) + "\n"
+    assert cli.main(["show", str(results), "--all"]) == 0
     assert capsys.readouterr().out == console.comparisons(results) + "\n"
     assert cli.main(["show", str(results), "--markdown"]) == 0
     assert capsys.readouterr().out == console.markdown(results) + "\n"

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from framecast.analysis import summary as summary_module
+from framecast.analysis.answers import Track
 from framecast.analysis.report import elements, page
 from framecast.analysis.summary import (
     DataFiles,
@@ -19,12 +20,9 @@ from framecast.analysis.summary import (
     ReportInputs,
     Run,
     Summary,
-    by_how_much,
-    number,
-    p_value,
-    seeds_text,
 )
 from framecast.analysis.verdicts import Verdict
+from framecast.analysis.words import by_how_much, number, p_value, seeds_text
 from framecast.scores import COLUMNS
 from framecast.scores import read as read_scores
 from tests import made_results
@@ -59,10 +57,48 @@ def test_headline_says_who_won_by_how_much_on_what(inputs, text):
     test = json.loads(inputs.comparisons[1].read_text())["tests"][5]
     assert test["treatment"] == "tmdn_gap1" and test["winner"] == "tmdn_gap1"
     words = plain(text)
-    assert f"▲ betterTMDN, +1 against Copy last, +1: {abs(test['relative_change']):.1%} lower" in words
+    assert f"▲ better TMDN, +1 against Copy last, +1: {abs(test['relative_change']):.1%} lower" in words
     assert "n = 12 videos" in words and p_value(test["p_holm"]) + " after Holm" in words
-    assert "▼ worseMean of the history, +1 against Copy last, +1" in words
+    assert "▼ worse Mean of the history, +1 against Copy last, +1" in words
     assert "Copy last, +1, with nothing to train, scores" in words and "skill" in words
+
+
+def first_screen(text: str) -> str:
+    return text.partition('<section id="overview">')[2].partition("</section>")[0]
+
+
+def test_the_first_screen_has_one_line_a_track(inputs, text):
+    test = json.loads(inputs.comparisons[0].read_text())["tests"][0]
+    lines = [plain(row) for row in first_screen(text).split("<tr>")[2:]]
+    assert len(lines) == 2
+    assert lines[0].startswith(" Next embeddingTMDN against GRU-1024 (1 ahead) ")
+    assert f" {test['verdict']} TMDN, +1against GRU-1024, +1 {by_how_much(test)}" in lines[0]
+    ends = f"{number(test['difference'], 3)} [{number(test['low'], 3)}, {number(test['high'], 3)}]"
+    assert f"{ends}Squared error, embedding unit² on test 12 videos –" in lines[0]
+    assert lines[1].startswith(" Future masks") and "IoU of a sample on test 12 videos Copy the last mask0." in lines[1]
+
+
+def test_a_section_shows_its_pictures_before_its_verdicts_and_folds_every_test(text):
+    section = text.partition('<section id="track-masks">')[2].partition("</section>")[0]
+    places = [section.index(part) for part in ("SimVP’s masks</h3>", "<img src=", 'class="verdicts"', "<svg", "<td")]
+    assert places == sorted(places)
+    unfolded = re.sub("<details.*?</details>", "", section, flags=re.S)
+    assert "Every test (4)" in section and "p (Holm)" in section and "Learning curves" in section
+    assert "p (Holm)" not in unfolded and "Figures: " not in unfolded and "IoU of a sample" in unfolded
+    assert "masks on world" in section and "embedding on world" not in section
+
+
+def test_what_belongs_to_no_track_stands_last(inputs, tmp_path):
+    hostile = "<b>A & B</b>"
+    tracks = {"masks": Track(hostile, ["simvp", "unet", "copy_mask"], ["masks"]), "empty": Track("Nothing yet")}
+    page.write(dataclasses.replace(inputs, tracks=tracks), tmp_path / "r.html")
+    found = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.findall(r'<section id="([\w-]+)"', found) == ["overview", "track-masks", "track-empty", "rest"]
+    rest = found.partition('<section id="rest">')[2]
+    assert rest.count("<article") == 2 and "embedding on world" in rest and "masks on world" not in rest
+    assert first_screen(found).count("<tr>") == 1 + 4 and "no comparison is active" in first_screen(found)
+    assert found.count("Nothing of it is compared or scored yet.") == 1
+    assert hostile not in found and "&lt;b&gt;A &amp; B&lt;/b&gt;" in found
 
 
 def test_parts_of_the_samples_stand_beside_each_other(text):
@@ -88,10 +124,11 @@ def test_a_caution_stands_beside_its_experiment_in_words_and_elsewhere_as_a_mark
     page.write(warned, tmp_path / "report.html")
     found = (tmp_path / "report.html").read_text(encoding="utf-8")
     sentence = "TMDN, +1 †: its prompts hold the true progress, &lt;known&gt; from the future."
+    assert first_screen(found).count(sentence) == 1
     cards = found.split("<article")[1:]
     assert [sentence in card.partition("</article>")[0] for card in cards] == [True, True, False]
-    tables = found.partition('id="experiments"')[2]
-    assert tables.partition("</section>")[0].count(sentence) == 1  # in its group, not in that of the masks
+    groups = found.split('<div class="group">')[1:]
+    assert [group.count(sentence) for group in groups] == [1, 0]  # in its group, not in that of the masks
     assert "TMDN, +1 †</b> against" in found and "GRU, +1 †" not in found
     summary = Summary(warned)
     assert summary.warnings(["gru_gap1"]) == [] and len(summary.warnings(["tmdn_gap1", "gru_gap1", "tmdn_gap1"])) == 1
@@ -103,7 +140,7 @@ def test_no_significance_and_few_units_are_said_plainly(inputs, tmp_path):
 
     page.write(rewritten(inputs, tmp_path, change), tmp_path / "r.html")
     words = plain((tmp_path / "r.html").read_text())
-    assert "△ better, not significantTMDN, +1 against GRU-1024, +1" in words and "Only 6 videos" in words
+    assert "△ better, not significant TMDN, +1 against GRU-1024, +1" in words and "Only 6 videos" in words
 
 
 def test_refusals_stand_with_their_reason(text, inputs, tmp_path):
@@ -140,20 +177,13 @@ def test_page_is_whole_and_fetches_nothing(text):
     checker = Checker()
     checker.feed(text)
     assert not checker.open
-    assert "@import" not in text and "url(http" not in text and "prefers-color-scheme:dark" in text
-    places = set(re.findall(r'<section id="(\w+)"', text))
-    assert places == {
-        "won",
-        "comparisons",
-        "experiments",
-        "curves",
-        "data",
-        "encoders",
-        "pictures",
-        "reading",
-        "provenance",
-    }
-    assert all(f'href="#{place}"' in text for place in places)
+    assert "@import" not in text and "url(http" not in text and "prefers-color-scheme: dark" in text
+    assert re.findall(r'<section id="([\w-]+)"', text) == ["overview", "track-embedding", "track-masks", "rest"]
+    linked = re.findall(r'<a [^>]*href="#([\w-]+)"', text.partition("</nav>")[0])
+    parts = ["data", "pictures", "encoders", "reading", "provenance"]
+    comparisons = [f"comparison-{place}" for place in (1, 2, 3)]
+    assert linked == ["overview", "track-embedding", *comparisons[:2], "track-masks", comparisons[2], "rest", *parts]
+    assert all(text.count(f' id="{place}"') == 1 for place in linked)
 
 
 def test_everything_from_files_is_escaped(text, inputs, tmp_path):
@@ -184,12 +214,13 @@ def test_data_section_counts_rejects_and_leaks(text, inputs, tmp_path):
 
 def test_parts_may_be_absent(inputs, tmp_path):
     page.write(ReportInputs(), tmp_path / "empty.html")
-    assert "No comparison is active" in (tmp_path / "empty.html").read_text()
+    empty = (tmp_path / "empty.html").read_text()
+    assert "No comparison is active" in empty and re.findall(r'<section id="([\w-]+)"', empty) == ["overview"]
     bare = dataclasses.replace(
         inputs, runs=[], data={"world": DataFiles()}, probes=[tmp_path / "no.json"], galleries=[], config=""
     )
     page.write(bare, tmp_path / "bare.html")
-    assert 'id="curves"' not in (tmp_path / "bare.html").read_text()
+    assert "Learning curves" not in (tmp_path / "bare.html").read_text()
 
 
 def test_equal_inputs_give_equal_pages(inputs, text, tmp_path):
@@ -239,11 +270,11 @@ def test_a_corpus_metric_stands_with_its_interval_and_without_a_test(text, input
     entry = json.loads(inputs.comparisons[-1].read_text())
     interval = next(one for one in entry["intervals"] if one["treatment"] == "simvp")
     words = plain(text)
-    assert "↔ interval onlySimVP against Copy the last mask: " + by_how_much(interval) in words
+    assert "↔ interval only SimVP against Copy the last mask: " + by_how_much(interval) in words
     ends = f"[{number(interval['low'], 3)}, {number(interval['high'], 3)}], bootstrap interval over units, no test."
     assert ends in words and "all samples counted together with 95% bootstrap interval over units" in words
     assert "Corpus IoU ↑" in words and "Corpus IoU of single samples" not in words
-    own = plain(text[text.rindex("SimVP’s masks</h3>") : text.index('<section id="experiments"')])
+    own = plain(text[text.index("SimVP’s masks</h3>") : text.rindex("</article>")])
     assert "iou_corpus" not in words and "no test" in own and "median" not in own
 
 
@@ -258,12 +289,12 @@ def with_twin(tmp_path_factory):
 
 def test_a_network_that_predicts_what_a_trivial_baseline_does_is_said_to_equal_it(with_twin):
     words = plain(with_twin[1])
-    assert "= equalLazy SimVP † against Copy the last mask: equal to Copy the last mask" in words
+    assert "= equal Lazy SimVP † against Copy the last mask: equal to Copy the last mask" in words
     assert "n = 12 videos; every prediction is the same, bit for bit." in words
     card = plain(with_twin[1][with_twin[1].index("SimVP’s masks</h3>") :].partition("</article>")[0])
     assert "Lazy SimVP †= equal to Copy the last mask= equal to Copy the last mask= equal to" in card  # all metrics
     sentence = "Lazy SimVP †: its predictions on test equal those of Copy the last mask, bit for bit."
-    assert words.count(sentence) == 3 and "Copy the last mask †" not in words  # card, comparison, all experiments
+    assert words.count(sentence) == 2 and "Copy the last mask †" not in words  # comparison, all experiments
     summary = Summary(with_twin[0])
     assert set(summary.cautions) == {"twin"} and "copy_mask" in summary.trivial
 

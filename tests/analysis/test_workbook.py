@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from framecast.analysis import workbook
+from framecast.analysis.answers import Track
 from framecast.analysis.summary import ReportInputs
 from framecast.scores import read as read_scores
 from tests import made_results
@@ -37,14 +38,56 @@ def table(sheet) -> pd.DataFrame:
 
 
 def test_sheets_are_headed_frozen_filtered_and_noted(book):
-    expected = {"Overview", "Charts", "Summary", "Tests", "Intervals", "Refused", "Per experiment", "Per unit 1",
-                "Per sample", "Data", "Rejected", "Provenance", "Config"}  # fmt: skip
+    expected = {"Overview", "Verdicts", "Charts", "Summary", "Tests", "Intervals", "Refused", "Per experiment",
+                "Units of tmdn_against_gru_1", "Units of tmdn_against_gru_5", "Units of masks", "Per sample", "Data",
+                "Rejected", "Provenance", "Config"}  # fmt: skip
+    assert book.sheetnames[0] == "Overview" and not [name for name in book.sheetnames if "Per unit" in name]
     assert expected <= set(book.sheetnames) and "Equal" not in book.sheetnames
     for sheet in book.worksheets:
         if sheet.title != "Charts":
             assert sheet.freeze_panes == "B3" and sheet.auto_filter.ref.startswith("A2:")
             assert sheet["A1"].value and sheet["A2"].font.bold
             assert all(sheet.column_dimensions[cell.column_letter].width >= 9 for cell in sheet[2])
+
+
+def test_the_first_sheet_answers_in_one_row_a_track(made, book):
+    found = table(book["Overview"])
+    assert found["track"].tolist() == ["Next embedding", "Future masks"]
+    test = json.loads(made[0].comparisons[0].read_text())["tests"][0]
+    row = found.iloc[0]
+    assert row["comparison"] == "TMDN against GRU-1024 (1 ahead)" and row["best trained model"] == "TMDN, +1"
+    assert (row["verdict"], row["n (units)"]) == (test["verdict"], 8) and pd.isna(row["strongest simple rule"])
+    assert [row[key] for key in ("difference", "low", "high")] == pytest.approx(
+        [test[key] for key in ("difference", "low", "high")]
+    )
+    row = found.iloc[1]
+    assert (row["best trained model"], row["strongest simple rule"]) == ("SimVP", "Copy the last mask")
+    assert row["metric"] == "IoU of a sample", "the first metric that can be tested, not the corpus IoU before it"
+
+
+def test_a_track_without_a_comparison_and_a_comparison_without_a_track_have_a_row(made, tmp_path):
+    tracks = {"empty": Track("Nothing yet"), "masks": made[0].tracks["masks"]}
+    workbook.write(dataclasses.replace(made[0], tracks=tracks), tmp_path / "a.xlsx")
+    found = table(openpyxl.load_workbook(tmp_path / "a.xlsx")["Overview"])
+    assert found["track"].fillna("").tolist() == ["Nothing yet", "Future masks", "", "", "", ""]
+    assert found["remark"][0] == "no comparison is active" and pd.isna(found["verdict"][0])
+    assert found["comparison"][2] == "TMDN against GRU-1024 (1 ahead)"
+
+
+def test_names_of_sheets_are_what_excel_allows():
+    book = openpyxl.Workbook(write_only=True)
+    long = "Units of a_comparison_with_a_long_name"
+    titles = [long, long + "_too", long.upper(), "Units of [a]: b/c\\d*?", "'quoted'", "\x07", "''"]
+    for title in titles:
+        book.create_sheet(workbook._sheet_name(book, title))
+    names = book.sheetnames
+    assert names[:3] == [
+        "Units of a_comparison_with_a_l…",
+        "Units of a_comparison_with… (2)",
+        "UNITS OF A_COMPARISON_WITH… (3)",
+    ]
+    assert all(len(name) <= 31 and not set(name) & set("[]:*?/\\") for name in names)
+    assert len({name.lower() for name in names}) == len(titles) and "quoted" in names and "Sheet" in names
 
 
 def test_a_caution_stands_in_the_remarks_and_in_the_summary(made, tmp_path):
@@ -56,7 +99,7 @@ def test_a_caution_stands_in_the_remarks_and_in_the_summary(made, tmp_path):
         facts[-1].write_text(json.dumps(record | told))
     workbook.write(dataclasses.replace(made[0], facts=facts), tmp_path / "summary.xlsx")
     book = openpyxl.load_workbook(tmp_path / "summary.xlsx")
-    overview, levels = table(book["Overview"]), table(book["Summary"])
+    overview, levels = table(book["Verdicts"]), table(book["Summary"])
     marked = (overview["treatment"] == "GRU, +1 †") | (overview["against"] == "GRU, +1 †")
     said = overview["remark"].fillna("").str.endswith("GRU, +1 †: knows the end.")
     assert marked.any() and (said == marked).all()
@@ -88,7 +131,7 @@ def test_summary_is_mean_over_units_with_skill_over_copying(made, book):
 def test_per_unit_sheet_is_what_the_t_test_needs(made, book):
     from scipy.stats import ttest_rel
 
-    found = table(book["Per unit 1"])
+    found = table(book["Units of tmdn_against_gru_1"])
     part = found[found["metric"] == "Squared error"]
     test = json.loads(made[0].comparisons[0].read_text())["tests"][0]
     assert ttest_rel(part["TMDN, +1"], part["GRU-1024, +1"]).pvalue == pytest.approx(test["p"])
@@ -96,7 +139,7 @@ def test_per_unit_sheet_is_what_the_t_test_needs(made, book):
 
 def test_parts_of_the_samples_have_a_sheet(made, book):
     seeds = sum("gru_gap1" in str(path) for path in made[0].scores)
-    rows = list(book["By template"].iter_rows(min_row=2, values_only=True))
+    rows = list(book["By template, tmdn_against_gru_1"].iter_rows(min_row=2, values_only=True))
     assert rows[0] == ("template", "n (units)", "Copy last, +1", "GRU, +1")
     assert rows[1:] == [("Lifting", 2, 0.7, None), ("Pushing", 10, 0.1, pytest.approx(0.2 + 0.1 * (seeds - 1) / 2))]
 
@@ -159,7 +202,7 @@ def test_a_corpus_metric_has_its_value_and_its_bootstrap_interval(made, book):
     row = table(book["Intervals"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
     assert (row["low"], row["high"]) == pytest.approx((interval["low"], interval["high"]))
     assert row["verdict"] == "interval only"
-    row = table(book["Overview"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
+    row = table(book["Verdicts"]).query("metric == 'Corpus IoU' and treatment == 'SimVP'").iloc[0]
     assert row["remark"] == "bootstrap interval over units, no test" and pd.isna(row["p (Holm)"])
     assert row["verdict"] == "interval only"
 
@@ -168,7 +211,7 @@ def test_equal_predictions_have_a_sheet_and_a_verdict(tmp_path):
     inputs = made_results.make(tmp_path, videos=4, windows=2, seeds=1, gaps=(1,), twin=True)
     workbook.write(inputs, tmp_path / "summary.xlsx")
     book = openpyxl.load_workbook(tmp_path / "summary.xlsx")
-    equal, overview, levels = (table(book[name]) for name in ("Equal", "Overview", "Summary"))
+    equal, overview, levels = (table(book[name]) for name in ("Equal", "Verdicts", "Summary"))
     assert len(equal) == 3 and set(equal["verdict"]) == {"equal to Copy the last mask"}
     said = overview[overview["treatment"] == "Lazy SimVP †"]
     assert set(said["verdict"]) == {"equal to Copy the last mask"} and said["p (Holm)"].isna().all()
@@ -182,7 +225,7 @@ def test_parts_of_a_corpus_metric_are_named_nowhere(book):
     texts = [str(cell.value) for sheet in book.worksheets for row in sheet.iter_rows() for cell in row if cell.value]
     assert not [text for text in texts if "iou_corpus." in text]
     assert "Corpus IoU" not in "".join(map(str, table(book["Per sample"]).columns))
-    assert set(table(book["Per unit 3"])["metric"]) == {"IoU of a sample", "IoU of a sample, objects"}
+    assert set(table(book["Units of masks"])["metric"]) == {"IoU of a sample", "IoU of a sample, objects"}
 
 
 def test_bars_of_a_chart_reach_as_far_as_the_interval(made, book):
@@ -214,7 +257,7 @@ def test_scores_of_a_corpus_metric_alone_make_no_sheet_of_samples(made, tmp_path
     scores[scores["metric"].str.startswith("iou_corpus")].to_csv(tmp_path / "test.csv", index=False)
     workbook.write(ReportInputs(scores=[tmp_path / "test.csv"]), tmp_path / "a.xlsx")
     found = openpyxl.load_workbook(tmp_path / "a.xlsx")
-    assert "Per unit" not in found.sheetnames and found["Per sample"].max_row == 2
+    assert not [name for name in found.sheetnames if name.startswith("Units of")] and found["Per sample"].max_row == 2
     assert table(found["Summary"])["metric"].tolist() == ["Corpus IoU"]
 
 

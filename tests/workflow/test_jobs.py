@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from framecast.analysis.answers import Track
 from framecast.core import lifeline
 from framecast.workflow import jobs
 
@@ -123,11 +124,14 @@ def test_inputs_of_the_report(sheets: list[str]) -> None:
         "index": [of["index.parquet"]], "rejected": [of["rejected.csv"]], "splits": [of["splits.json"]],
     }  # fmt: skip
     config = {"data": {"own": {"unit": "group"}}, "note": "é"}
-    made = jobs.report_inputs(
-        Named(**names, **({"sheets": sheets} if sheets else {})), {"config": {"config": config}, "titles": {"r": "R"}}
-    )
+    tracks = {"one": {"title": "One", "experiments": ["r"], "comparisons": ["c"]}}
+    given = {"config": {"config": config}, "titles": {"r": "R"}, "tracks": tracks}
+    drawn = {"galleries": ["results/galleries/c/test.png"], "sheets": sheets} if sheets else {}
+    made = jobs.report_inputs(Named(**names, **drawn), given)
+    assert made.tracks == {"one": Track("One", ["r"], ["c"])}
     assert made.runs == [Path("r/seed_0")] and made.units == {"own": "group"} and made.titles == {"r": "R"}
     assert made.facts == [Path("r/seed_0/scores/test.json")]
     assert made.data["own"].rejected == Path(of["rejected.csv"])
-    assert [gallery.caption for gallery in made.galleries] == ["Frames of own: small"] * len(sheets)
+    shown = [("Split test", "c"), ("Frames of own: small", "")] if sheets else []
+    assert [(gallery.caption, gallery.comparison) for gallery in made.galleries] == shown
     assert json.loads(made.config) == config and "é" in made.config

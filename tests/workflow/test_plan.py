@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,20 @@ def test_the_plan_is_cached_by_config_and_code(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(plan, "source_digest", lambda: "other code")
     with pytest.raises(BaseException, match="resolved again"):
         plan.make(DEFAULT, tmp_path)
+
+
+def test_an_edited_template_makes_the_page_again_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(plan.SOURCE / "framecast/analysis/report", tmp_path / "framecast/analysis/report")
+    before, source = {stage: plan._code(stage) for stage in ("report", "summarize")}, plan.source_digest()
+    monkeypatch.setattr(plan, "SOURCE", tmp_path)
+    assert {stage: plan._code(stage) for stage in before} == before and plan.source_digest() != source
+    source = plan.source_digest()
+    with (tmp_path / "framecast/analysis/report/templates/page.html").open("a") as file:
+        file.write("<!-- more -->")
+    assert plan._code("report") != before["report"] and plan._code("summarize") == before["summarize"]
+    assert plan.source_digest() != source
 
 
 def test_plans_are_plain_json_and_the_same_fresh_or_read_back(tmp_path: Path) -> None:

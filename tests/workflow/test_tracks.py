@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +53,16 @@ def test_the_target_of_a_track_makes_what_belongs_to_it_alone(flow: Flow) -> Non
     assert "results/runs/simvp_tuned/seed_0/submission/hidden" in paths
     assert "results/runs/unet/seed_0/scores/test.csv" in paths
     assert not [path for path in paths if "gap_1" in path or "ip2p" in path or "embeddings" in path]
+
+
+def test_a_comparison_says_its_track_and_the_reports_read_their_members(flow: Flow) -> None:
+    made = json.loads(flow.comparison(SimpleNamespace(comparison="masks")))
+    assert made["track"] == {"name": "masks", "title": "Future masks", "primary": True}
+    members = json.loads(flow.track_members())
+    assert list(members) == flow.tracks() and "masks" in members["masks"]["comparisons"]
+    for track in members.values():
+        records = [json.loads(flow.comparison(SimpleNamespace(comparison=name))) for name in track["comparisons"]]
+        assert [one["track"]["primary"] for one in records] == [True] + [False] * (len(records) - 1)
 
 
 def test_one_track_is_active_with_what_it_needs_of_others() -> None:

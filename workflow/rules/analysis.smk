@@ -142,6 +142,7 @@ rule summarize:
         runtime=60,
     params:
         titles=FLOW.titles(),
+        tracks=FLOW.track_members(),
         config=FLOW.config_text(),
         code=FLOW.code("summarize"),
     script:
@@ -165,6 +166,7 @@ rule report_page:
     params:
         note=FLOW.note(),
         titles=FLOW.titles(),
+        tracks=FLOW.track_members(),
         config=FLOW.config_text(),
         code=FLOW.code("report"),
     script:

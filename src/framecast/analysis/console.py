@@ -1,13 +1,58 @@
-"""The comparisons of a results folder as plain text, for the end of a run, or as Markdown, for the documents."""
+"""The results of a folder as plain text, for the end of a run, or as Markdown, for the documents."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from framecast.analysis import cautions, run_records, verdicts
-from framecast.analysis.verdicts import Verdict
+from framecast.analysis import answers, cautions, run_records, verdicts
+from framecast.analysis.answers import Answer
+from framecast.analysis.verdicts import SIGNS, Verdict
+from framecast.analysis.words import number
 from framecast.core.files import read_json
+
+WIDTH = 100
+
+
+def first_screen(results: Path) -> str:
+    """Two lines a track, or a comparison of no track: what its primary comparison says of the best trained model.
+
+    Raises:
+        FileNotFoundError: the folder holds no comparison.
+    """
+    untrained = _untrained(results)
+    records = _records(results, untrained)
+    told = records[0]["cautions"]
+    lines = answers.answers(answers.from_records(records), records, untrained)
+    shown = [name for line in lines for name in line.named]
+    warned = cautions.sentences(told, shown, lambda name: _marked(told, name))
+    more = f"all tables: framecast show --all {results}"
+    texts = ["\n".join(_answer(line, told) for line in lines), *(textwrap.fill(one, WIDTH) for one in warned)]
+    return "\n\n".join([*texts, "\n".join([*_files(results), more])])
+
+
+def _answer(answer: Answer, told: dict[str, str]) -> str:
+    result, parts = answer.result, []
+    if result is None:
+        said = answers.without_result(answer)
+    else:
+        treatment, baseline = (_marked(told, result[side]) for side in ("treatment", "baseline"))
+        verdict = Verdict(result["verdict"])
+        said = f"{SIGNS[verdict]} {verdict}, {treatment} against {baseline}"
+        parts.append(f"{answer.metric} on {answer.split}: {' '.join(answers.effect(result, baseline)).rstrip()}")
+        parts += [f"n = {result['n']}"] if "n" in result else []
+    if rule := answer.rule:
+        parts.append(f"strongest simple rule: {_marked(told, rule['experiment'])} {number(rule['value'])}")
+    elif answer.comparison:
+        parts.append("no simple rule compared")
+    texts = [_wrapped(f"{answer.title}: {said}", ""), *([_wrapped("; ".join(parts), "    ")] if parts else [])]
+    return "\n".join(texts)
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
 
 
 def comparisons(results: Path) -> str:
@@ -17,10 +62,16 @@ def comparisons(results: Path) -> str:
     Raises:
         FileNotFoundError: the folder holds no comparison.
     """
-    blocks = [block for record in _records(results) for block in [*_blocks(record), *_warnings(record)]]
+    records = _records(results, _untrained(results))
+    blocks = [block for record in records for block in [*_blocks(record), *_warnings(record)]]
+    return "\n\n".join([*blocks, *_files(results)])
+
+
+def _files(results: Path) -> list[str]:
+    """Where workbook and page are, in one line; none where neither is made."""
     files = {"workbook": results / "summary.xlsx", "page": results / "report.html"}
     there = [f"{what}: {path}" for what, path in files.items() if path.is_file()]
-    return "\n\n".join([*blocks, *filter(None, ["   ".join(there)])])
+    return ["   ".join(there)] if there else []
 
 
 def markdown(results: Path) -> str:
@@ -29,7 +80,7 @@ def markdown(results: Path) -> str:
     Raises:
         FileNotFoundError: the folder holds no comparison.
     """
-    records = _records(results)
+    records = _records(results, _untrained(results))
     parts = [_origin(records[0]["provenance"])]
     for record in records:
         for split in record["splits"]:
@@ -39,19 +90,26 @@ def markdown(results: Path) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _records(results: Path) -> list[dict[str, Any]]:
+def _untrained(results: Path) -> set[str]:
+    """Experiments with nothing to train."""
+    return {run.experiment for run in run_records.read(sorted(results.glob("runs/*/seed_*"))) if run.trivial}
+
+
+def _records(results: Path, untrained: AbstractSet[str]) -> list[dict[str, Any]]:
     paths = sorted(results.joinpath("comparisons").glob("*.json"))
     if not paths:
         raise FileNotFoundError(f"{results}/comparisons holds no comparison: run the workflow first")
-    runs = run_records.read(sorted(results.glob("runs/*/seed_*")))
-    untrained = {run.experiment for run in runs if run.trivial}
     told = cautions.read(sorted(results.glob("runs/*/seed_*/scores/*.json")), untrained)
     return [read_json(path) | {"cautions": told} for path in paths]
 
 
 def _name(comparison: dict[str, Any], experiment: str, quote: str = "") -> str:
+    return _marked(comparison["cautions"], experiment, quote)
+
+
+def _marked(told: dict[str, str], experiment: str, quote: str = "") -> str:
     """The experiment's key, with the mark where a task warns of its scores."""
-    mark = f" {cautions.MARK}" if experiment in comparison["cautions"] else ""
+    mark = f" {cautions.MARK}" if experiment in told else ""
     return f"{quote}{experiment}{quote}{mark}"
 
 

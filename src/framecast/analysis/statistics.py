@@ -87,9 +87,9 @@ def compare(
 ) -> dict[str, Any]:
     """Compare every treatment with the baseline on every split and metric.
 
-    comparison: `framecast.config.base.Comparison` as a dict. table: one row a sample and metric, or a sample and part
-    of a corpus metric; may hold more than is compared. facts: experiment → split → facts of the task's `score`, one
-    dict a seed (`read_facts`). select: the split that served for selection.
+    comparison: `framecast.config.base.Comparison` as a dict; may name its `track`. table: one row a sample and metric,
+    or a sample and part of a corpus metric; may hold more than is compared. facts: experiment → split → facts of the
+    task's `score`, one dict a seed (`read_facts`). select: the split that served for selection.
     Returns a dict for JSON: `levels` (each experiment by itself), `tests` (paired, Holm-corrected), `intervals`
     (bootstrap, for reducers that are not means), `equalities` (the same predictions or scores), `refusals` (with the
     reason); each entry of the last four has a `verdict` (`framecast.analysis.verdicts`).
@@ -121,6 +121,7 @@ def compare(
     return {
         "comparison": name,
         "title": comparison.get("title") or name,
+        "track": comparison.get("track"),
         **{key: comparison[key] for key in ("baseline", "treatments", "splits", "metrics", "alpha")},
         "select": select,
         "family": len(found["tests"]),

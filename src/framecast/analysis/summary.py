@@ -17,6 +17,7 @@ import pandas as pd
 
 from framecast import scores
 from framecast.analysis import cautions, figures, run_records
+from framecast.analysis.answers import Answer, Track, answers
 from framecast.analysis.run_records import Run
 from framecast.analysis.statistics import level
 from framecast.core.files import canonical, read_json
@@ -41,6 +42,8 @@ class Gallery:
 
     path: Path
     caption: str
+    comparison: str = ""
+    """Name of the comparison whose experiments it shows; empty for one that shows data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +66,8 @@ class ReportInputs:
     """Pictures for the report."""
     titles: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Experiment → name in tables and plots; the key where it has none."""
+    tracks: Mapping[str, Track] = dataclasses.field(default_factory=dict)
+    """Name of the track → what belongs to it."""
     note: str = ""
     """A sentence on top of the page: what the run is for."""
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -123,6 +128,10 @@ class Summary:
         """Its name for tables and plots, with a mark where there is a caution."""
         title = self.inputs.titles.get(experiment) or experiment
         return f"{title} {cautions.MARK}" if experiment in self.cautions else title
+
+    def answers(self) -> list[Answer]:
+        """The first screen."""
+        return answers(self.inputs.tracks, self.comparisons, self.trivial)
 
     def warnings(self, experiments: Sequence[str]) -> list[str]:
         """What is to be known of the marked ones among some experiments, a text for each different caution."""
@@ -255,61 +264,6 @@ def _group_titles(groups: list[tuple[str, dict[str, Any]]]) -> list[str]:
         keys = ", ".join(f"{key} {task[key]}" for key in differing if task[key] is not None)
         titles.append(f"{task.get('name', 'experiments')} on {data}" + (f" ({keys})" if keys else ""))
     return titles
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number as people read it: some significant digits, a true minus sign, a dash for none."""
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.{digits}g}".replace("-", "−")
-
-
-def percent(value: float) -> str:
-    """A share as a percentage, without sign."""
-    return f"{abs(value):.1%}" if abs(value) < 0.995 else f"{abs(value):.0%}"
-
-
-def p_value(value: float) -> str:
-    return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}" if value < 0.1 else f"p = {value:.2f}"
-
-
-def by_how_much(result: Mapping[str, Any]) -> str:
-    """`12.3% lower` for errors, `0.31 dB higher` for other metrics."""
-    metric = METRICS[result["metric"]]
-    direction = "lower" if result["difference"] < 0 else "higher"
-    if metric.better == "lower" and metric.reducer == "mean" and result["relative_change"] is not None:
-        return f"{percent(result['relative_change'])} {direction}"
-    size = number(abs(result["difference"]), 3) + in_unit(result["metric"]).replace(",", "")
-    return f"{size} {direction}" if result["difference"] else "same value"
-
-
-def basis(metric: str) -> str:
-    """What a figure is made of: `mean`, `median of all samples`, `all samples counted together`."""
-    words = {"mean": "mean", "median": "median of all samples", "corpus": "all samples counted together"}
-    return words[METRICS[metric].reducer]
-
-
-def interval(metric: str, alpha: float) -> str:
-    """The kind of a metric's intervals: `95% confidence interval over units`."""
-    kind = "confidence" if METRICS[metric].reducer == "mean" else "bootstrap"
-    return f"{1 - alpha:.0%} {kind} interval over units"
-
-
-def in_unit(metric: str) -> str:
-    """`, dB` behind a title; nothing where the title says what is counted."""
-    kind = METRICS[metric]
-    return f", {kind.unit}" if kind.unit and kind.unit.lower() not in kind.title.lower() else ""
-
-
-def seeds_text(results: Sequence[Mapping[str, Any]]) -> str:
-    """How many seeds stand on each side: `3 seeds`, `3 seeds against 1`, `1–3 seeds against 1`."""
-    sides = [sorted({one[f"{side}_seeds"] for one in results}) for side in ("treatment", "baseline")]
-    texts = [f"{side[0]}" if len(side) == 1 else f"{side[0]}–{side[-1]}" for side in sides]
-    seeds = f"{texts[0]} seed" + ("" if texts[0] == "1" else "s")
-    return seeds if texts[0] == texts[1] else f"{seeds} against {texts[1]}"
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:

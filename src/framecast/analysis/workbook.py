@@ -7,6 +7,7 @@ interface.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 import zipfile
@@ -33,13 +34,17 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
-from framecast.analysis import cautions, verdicts
-from framecast.analysis.summary import ReportInputs, Summary, by_how_much, flat, in_unit, seeds_text
+from framecast.analysis import answers, cautions, verdicts
+from framecast.analysis.answers import Answer
+from framecast.analysis.summary import Group, ReportInputs, Summary, flat
 from framecast.analysis.verdicts import EQUALITIES, Verdict
+from framecast.analysis.words import by_how_much, in_unit, seeds_text
 from framecast.core.files import read_json, replacing
 from framecast.metrics import METRICS
 
 SHEET_ROWS = 1_048_576  # Excel's own limit
+SHEET_NAME = 31  # characters, the same
+FORBIDDEN = re.compile(r"[\[\]:*?/\\]")  # in a sheet's name
 SAMPLE_ROWS = 100_000  # more make a file that opens in minutes; the rest stands in the score files
 LONGEST = 32_767  # characters Excel keeps in a cell
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -82,6 +87,7 @@ def write(inputs: ReportInputs, path: Path) -> None:
     summary = Summary(inputs)
     book = Workbook(write_only=True)
     _fill(book, _overview(summary))
+    _fill(book, _verdicts(summary))
     _charts(book, summary)
     for sheet in _sheets(summary):
         _fill(book, sheet)
@@ -112,7 +118,36 @@ def _sheets(summary: Summary) -> Iterator[Sheet]:
 
 
 def _overview(summary: Summary) -> Sheet:
-    """One row a treatment, split and metric: what a reader wants first."""
+    """One row a track, as on the first screen of the page."""
+    kinds = {"track": "text", "comparison": "text", "split": "text", "metric": "text", "best trained model": "text",
+             "against": "text", "verdict": "text", "effect": "text", "difference": "number", "low": "number",
+             "high": "number", "n (units)": "integer", "strongest simple rule": "text", "its value": "number",
+             "remark": "text"}  # fmt: skip
+    note = (
+        "What won: of each track its first comparison in the config, on its first split and the first metric that can "
+        "be tested; a comparison of no track has a row of its own. A simple rule has nothing to train. Sheets: "
+        "Verdicts, Charts, Summary, Tests, then all numbers down to samples, data and provenance."
+    )
+    rows = [_overview_row(summary, one) for one in summary.answers()]
+    return Sheet("Overview", note, [Column(*item) for item in kinds.items()], rows, verdict=6)
+
+
+def _overview_row(summary: Summary, answer: Answer) -> list[Any]:
+    start = [answer.title if answer.track is not None else None]
+    if answer.comparison is None:
+        return [*start, *[None] * 13, answers.without_result(answer)]
+    entry, one, rule = answer.comparison, answer.result, answer.rule
+    start += [entry["title"], answer.split, _titled(answer.metric)]
+    simple = [summary.title(rule["experiment"]), rule["value"]] if rule else [None, None]
+    if one is None:
+        return [*start, *[None] * 8, *simple, answers.without_result(answer)]
+    amount = by_how_much(one) if "low" in one else None
+    numbers = [one.get(key) for key in ("difference", "low", "high", "n")]
+    return [*start, *_names(summary, one), _said(summary, one), amount, *numbers, *simple, _remark(summary, one)]
+
+
+def _verdicts(summary: Summary) -> Sheet:
+    """One row a treatment, split and metric."""
     kinds = {"comparison": "text", "treatment": "text", "against": "text", "split": "text", "metric": "text",
              "verdict": "text", "by how much": "text", "n (units)": "integer", "p (Holm)": "p",
              "Wilcoxon p (Holm)": "p", "seeds": "text", "remark": "text"}  # fmt: skip
@@ -120,17 +155,15 @@ def _overview(summary: Summary) -> Sheet:
     for entry in summary.comparisons:
         for one in entry["tests"] + entry["intervals"] + entry["equalities"] + entry["refusals"]:
             start = [entry["title"], *_names(summary, one), one["split"], METRICS[one["metric"]].title]
-            remark = "; ".join([*_remarks(one), *summary.warnings([one["treatment"], one["baseline"]])]) or None
             amount = by_how_much(one) if "low" in one else None
             seeds = None if one["verdict"] == Verdict.REFUSED else seeds_text([one])
             rows.append([*start, _said(summary, one), amount, one.get("n"), one.get("p_holm"),
-                         one.get("wilcoxon_p_holm"), seeds, remark])  # fmt: skip
+                         one.get("wilcoxon_p_holm"), seeds, _remark(summary, one)])  # fmt: skip
     note = (
-        "What won: better or worse without more words means that the paired t-test on unit means stays significant "
-        "after Holm’s correction over its comparison; interval only: there is no test. Sheets: Charts, Summary, Tests, "
-        "then all numbers down to samples, data and provenance."
+        "All comparisons: better or worse without more words means that the paired t-test on unit means stays "
+        "significant after Holm’s correction over its comparison; interval only: there is no test."
     )
-    return Sheet("Overview", note, [Column(*item) for item in kinds.items()], rows, verdict=5)
+    return Sheet("Verdicts", note, [Column(*item) for item in kinds.items()], rows, verdict=5)
 
 
 def _names(summary: Summary, one: Mapping[str, Any]) -> list[str]:
@@ -139,6 +172,10 @@ def _names(summary: Summary, one: Mapping[str, Any]) -> list[str]:
 
 def _said(summary: Summary, one: Mapping[str, Any]) -> str:
     return verdicts.said(one["verdict"], summary.title(one["baseline"]))
+
+
+def _remark(summary: Summary, one: Mapping[str, Any]) -> str | None:
+    return "; ".join([*_remarks(one), *summary.warnings([one["treatment"], one["baseline"]])]) or None
 
 
 def _remarks(one: Mapping[str, Any]) -> list[str]:
@@ -276,19 +313,19 @@ def _per_experiment(summary: Summary) -> Sheet:
 def _breakdowns(summary: Summary) -> Iterator[Sheet]:
     """Parts of the samples below each other, one column an experiment."""
     found = [(group, one) for group in summary.groups for one in summary.breakdowns_of(group)]
-    for place, (group, one) in enumerate(found):
+    for group, one in found:
         names = one.experiments(group)
         columns = [Column(one.column), Column("n (units)", "integer")]
         columns += [Column(summary.title(name), "number") for name in names]
         parts = sorted(one.values.items())
         rows = [[part, one.units[part], *(values.get(name) for name in names)] for part, values in parts]
         note = f"{group.title}, split {one.split}: {_titled(one.metric)}, mean over units, then over seeds."
-        yield Sheet(f"By {one.column} {place + 1}" if len(found) > 1 else f"By {one.column}", note, columns, rows)
+        yield Sheet(f"By {one.column}, {_group_name(summary, group)}", note, columns, rows)
 
 
 def _per_unit(summary: Summary) -> Iterator[Sheet]:
     """Unit means beside each other, one column an experiment: what the paired tests are made of."""
-    for place, group in enumerate(summary.groups):
+    for group in summary.groups:
         scores = summary.singles[summary.singles["experiment"].isin(group.experiments)]
         if scores.empty:
             continue
@@ -300,8 +337,19 @@ def _per_unit(summary: Summary) -> Iterator[Sheet]:
         ]
         columns = [Column("split"), Column("metric"), Column("unit")]
         columns += [Column(summary.title(name), "number") for name in names]
-        note = f"{group.title}: means of each unit over its samples and seeds. These pairs are what is tested."
-        yield Sheet(f"Per unit {place + 1}" if len(summary.groups) > 1 else "Per unit", note, columns, rows)
+        asked = "; ".join(f"{entry['comparison']}: {entry['title']}" for entry in _compared(summary, group))
+        note = f"{group.title}: means of each unit over its samples and seeds. These pairs are what is tested. {asked}"
+        yield Sheet(f"Units of {_group_name(summary, group)}", note.strip(), columns, rows)
+
+
+def _compared(summary: Summary, group: Group) -> list[Mapping[str, Any]]:
+    """The comparisons of a group's experiments."""
+    return [entry for entry in summary.comparisons if entry["baseline"] in group.experiments]
+
+
+def _group_name(summary: Summary, group: Group) -> str:
+    """The first comparison of a group; where there is none, what the group is titled."""
+    return next((str(entry["comparison"]) for entry in _compared(summary, group)), group.title)
 
 
 def _per_sample(summary: Summary) -> Sheet:
@@ -492,10 +540,24 @@ def _grey(place: int) -> DataPoint:
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 
+def _sheet_name(book: Workbook, title: str) -> str:
+    """The title as Excel allows it, and as no other sheet is called: names differ in more than upper and lower case."""
+    title = FORBIDDEN.sub(" ", UNPRINTABLE.sub("\ufffd", title)).strip("' ") or "Sheet"
+    taken = {name.lower() for name in book.sheetnames}
+    names = itertools.chain([_cut(title, "")], (_cut(title, f" ({place})") for place in itertools.count(2)))
+    return next(name for name in names if name.lower() not in taken)
+
+
+def _cut(title: str, end: str) -> str:
+    """The title with `end`, in as many characters as a sheet's name has."""
+    room = SHEET_NAME - len(end)
+    return (title if len(title) <= room else f"{title[: room - 1]}…") + end
+
+
 def _fill(book: Workbook, content: Sheet) -> None:
     """Stream one sheet: note, head, rows; frozen below the head, filtered, coloured."""
     rows = content.rows[: SHEET_ROWS - 2]
-    sheet = book.create_sheet(content.title)
+    sheet = book.create_sheet(_sheet_name(book, content.title))
     sheet.freeze_panes = "B3"
     _landscape(sheet)
     for place, column in enumerate(content.columns):

@@ -512,7 +512,7 @@ class Track(Closed):
     """A line of research: tasks whose results belong together. `snakemake TRACK` makes what is active of it, alone."""
 
     title: str
-    """Name in what is printed."""
+    """Name in what is printed, and heading of its section on the page."""
 
 
 class Sweep(Closed):
@@ -631,7 +631,8 @@ class Run(Closed):
     experiments: list[str] = []
     """Experiments to train, predict and score. Those that a comparison, an encoder or an `init` needs are added."""
     comparisons: list[str] = []
-    """Comparisons to make."""
+    """Comparisons to make. The first one of a track is its primary comparison: page, workbook and `framecast show`
+    begin with what it says of the best trained model, on its first split and its first metric that can be tested."""
     submissions: list[str] = []
     """Experiments whose predictions of their data's `hidden` splits are written out to be handed in, with pictures."""
     pictures: list[str] = []

@@ -7,6 +7,7 @@ plain string, number or list in a fixed order, because Snakemake compares parame
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -458,7 +459,14 @@ class Flow:
     def comparison(self, w: Any) -> str:
         comparison = self._look("comparisons", w.comparison)
         data = self.plan["experiments"][comparison["baseline"]]["spec"]["data"]
-        return canonical({**comparison, "select": self.data(data)["select"]})
+        return canonical({**comparison, "select": self.data(data)["select"], "track": self._track(w.comparison)})
+
+    def _track(self, comparison: str) -> dict[str, Any] | None:
+        """What a comparison's file says of its track, for who has the results without the config."""
+        for name, track in self.plan["tracks"].items():
+            if comparison in track["comparisons"]:
+                return {"name": name, "title": track["title"], "primary": comparison == track["comparisons"][0]}
+        return None
 
     def galleries(self) -> list[str]:
         """Pictures of the comparisons whose task draws any."""
@@ -519,6 +527,10 @@ class Flow:
 
     def titles(self) -> str:
         return canonical(self.plan["titles"])
+
+    def track_members(self) -> str:
+        """Experiments and comparisons of each track, in the order of the config."""
+        return json.dumps(self.plan["tracks"])
 
     def config_text(self) -> str:
         """What is active, in full, for the provenance sections; how the work was done is not part of it."""

@@ -94,6 +94,7 @@ def _paths(names: Any) -> list[Path]:
 
 def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
     """What the workbook and the page read, from a rule's inputs."""
+    from framecast.analysis.answers import from_plan
     from framecast.analysis.summary import DataFiles, Gallery, ReportInputs
 
     data, units = {}, {}
@@ -110,10 +111,11 @@ def report_inputs(inputs: Any, params: dict[str, Any]) -> Any:
         data=data,
         probes=[Path(path) for path in inputs.probes],
         galleries=[
-            *(Gallery(path, f"{path.parent.name}, split {path.stem}") for path in _paths(inputs.get("galleries", []))),
+            *(Gallery(path, f"Split {path.stem}", path.parent.name) for path in _paths(inputs.get("galleries", []))),
             *(Gallery(Path(path), f"Frames of {Path(path).parents[1].name}: {Path(path).stem}") for path in sheets),
         ],
         titles=params["titles"],
+        tracks=from_plan(params["tracks"]),
         note=params.get("note", ""),
         units=units,
         config=json.dumps(params["config"]["config"], indent=1, ensure_ascii=False),

@@ -55,6 +55,9 @@ DATA_CODE = {
     "summarize": ["analysis.workbook:write", "workflow.jobs:report_inputs"],
     "report": ["analysis.report.page:write", "workflow.jobs:report_inputs"],
 }
+FILES = {"report": "analysis/report"}
+"""Folders of the package with files that a stage reads beside its code: templates, a style sheet, a script."""
+READ = (".html", ".css", ".js")
 
 
 def make(mapping: dict[str, Any], cache: Path) -> dict[str, Any]:
@@ -93,8 +96,18 @@ def _check_plain(value: Any, where: str) -> None:
 
 def source_digest() -> str:
     """Hash of every source file of the package."""
-    files = sorted(SOURCE.joinpath("framecast").rglob("*.py"))
+    return _files_digest(SOURCE / "framecast", (".py", *READ))
+
+
+def _files_digest(folder: Path, suffixes: tuple[str, ...]) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.suffix in suffixes)
     return digest(*(part for file in files for part in (file.relative_to(SOURCE).as_posix(), file.read_bytes())))
+
+
+def _code(stage: str) -> str:
+    """Fingerprint of a stage that knows no task, with the files that it reads beside its code."""
+    code = fingerprint([f"framecast.{entry}" for entry in DATA_CODE[stage]])
+    return digest(code, _files_digest(SOURCE / "framecast" / FILES[stage], READ)) if stage in FILES else code
 
 
 def resolve(config: Config) -> dict[str, Any]:
@@ -113,8 +126,7 @@ def resolve(config: Config) -> dict[str, Any]:
         "prompts": {name: _prompts(config, name) for name in sorted(_prompts_in_use(experiments))},
         "experiments": experiments,
         "comparisons": {name: config.comparisons[name].model_dump(mode="json") for name in config.run.comparisons},
-        "code": {stage: fingerprint([f"framecast.{entry}" for entry in entries])
-                 for stage, entries in DATA_CODE.items()},
+        "code": {stage: _code(stage) for stage in DATA_CODE},
         "caches": sorted({(experiment["spec"]["data"], name) for experiment in experiments.values()
                           for name in Needs.of(experiment).embeddings} | _asked_caches(config, experiments)),
         "note": config.run.note,

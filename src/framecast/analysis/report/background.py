@@ -1,8 +1,8 @@
-"""What stands behind the report's verdicts: all experiments, learning curves, data, encoders, pictures, provenance."""
+"""What stands behind the page's verdicts: all experiments, learning curves, data, encoders, methods, provenance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 
 from framecast.analysis import figures
-from framecast.analysis.report.elements import Cell, Content, Html, details, drawing, join, picture, table, tag
-from framecast.analysis.summary import Breakdown, DataFiles, Group, ReportInputs, Run, Summary, flat, in_unit, number
+from framecast.analysis.report.elements import Cell, Content, Drawing, Picture, Table, drawing, picture, table
+from framecast.analysis.run_records import Run
+from framecast.analysis.summary import Breakdown, DataFiles, Group, ReportInputs, Summary, flat
+from framecast.analysis.words import in_unit, number
 from framecast.core.files import read_json
 from framecast.metrics import METRICS
 
 REJECTED_SHOWN = 300
+View = dict[str, Any]
+"""What a template reads."""
 
 
 def axis(metric: str) -> str:
@@ -29,31 +33,30 @@ def value_cell(value: float | None, digits: int = 4) -> Cell:
 # --- experiments -----------------------------------------------------------------------------------------------------
 
 
-def experiments(summary: Summary) -> Html:
-    return join(_group(summary, group) for group in summary.groups)
-
-
-def _group(summary: Summary, group: Group) -> Html:
+def group(summary: Summary, group: Group) -> View:
     """Everything scored on the same samples, in one table, with the trivial baselines in it."""
     pairs = summary.splits_and_metrics(group)
-    parts = [tag("h3", group.title), _counts(summary, group, pairs), cautions(summary, group.experiments)]
-    for split in dict.fromkeys(split for split, _ in pairs):
-        metrics = [metric for one, metric in pairs if one == split]
-        parts.append(_levels_table(summary, group, split, metrics))
-        own = [metric for metric in metrics if not METRICS[metric].oracle and METRICS[metric].reducer != "corpus"]
-        drawn = [_distribution(summary, group, split, metric) for metric in own]
-        if drawn:
-            parts.append(details(f"Distributions over single samples, {split}", tag("div", drawn, class_="pair")))
-    parts += [_breakdown(summary, group, one) for one in summary.breakdowns_of(group)]
-    return join(parts)
+    splits = {split: [metric for one, metric in pairs if one == split] for split, _ in pairs}
+    return {
+        "title": group.title,
+        "counts": _counts(summary, group, pairs),
+        "cautions": summary.warnings(group.experiments),
+        "splits": [_split(summary, group, split, metrics) for split, metrics in splits.items()],
+        "breakdowns": [_breakdown(summary, group, one) for one in summary.breakdowns_of(group)],
+    }
 
 
-def cautions(summary: Summary, experiments: Sequence[str]) -> Html:
-    """What is to be known of the marked ones among some experiments."""
-    return join(tag("p", text, class_="note") for text in summary.warnings(experiments))
+def _split(summary: Summary, group: Group, split: str, metrics: Sequence[str]) -> View:
+    own = [metric for metric in metrics if not METRICS[metric].oracle and METRICS[metric].reducer != "corpus"]
+    return {
+        "title": split,
+        "table": _levels_table(summary, group, split, metrics),
+        "skill": _skill_note(summary, group, split, metrics),
+        "plots": [_distribution(summary, group, split, metric) for metric in own],
+    }
 
 
-def _counts(summary: Summary, group: Group, pairs: Sequence[tuple[str, str]]) -> Html:
+def _counts(summary: Summary, group: Group, pairs: Sequence[tuple[str, str]]) -> str:
     texts = []
     for split in dict.fromkeys(split for split, _ in pairs):
         found = [one for key, one in summary.levels.items() if key[0] in group.experiments and key[1] == split]
@@ -61,15 +64,10 @@ def _counts(summary: Summary, group: Group, pairs: Sequence[tuple[str, str]]) ->
         span = "–".join(str(n) for n in (ns if len(ns) < 2 else [ns[0], ns[-1]]))
         rows = "–".join(str(n) for n in (samples if len(samples) < 2 else [samples[0], samples[-1]]))
         texts.append(f"{split}: {rows} samples of {span} {summary.unit(group.data, ns[-1])}")
-    return tag(
-        "p",
-        "; ".join(texts),
-        ". Mean over units (or what the head says) ± standard deviation between seeds; best in bold.",
-        class_="sub",
-    )
+    return "; ".join(texts)
 
 
-def _levels_table(summary: Summary, group: Group, split: str, metrics: Sequence[str]) -> Html:
+def _levels_table(summary: Summary, group: Group, split: str, metrics: Sequence[str]) -> Table:
     best = {metric: _best(summary, group, split, metric) for metric in metrics}
     heads = ["experiment", "seeds"]
     for metric in metrics:
@@ -83,9 +81,9 @@ def _levels_table(summary: Summary, group: Group, split: str, metrics: Sequence[
         present = [summary.level(name, split, metric) for metric in metrics]
         if not any(present):
             continue
-        mark = tag("span", "nothing to train", class_="tag") if name in summary.trivial else None
+        mark = "nothing to train" if name in summary.trivial else ""
         seeds = max(len(one["seeds"]) for one in present if one)
-        row = [Cell(join(summary.title(name), mark), summary.title(name)), Cell(seeds)]
+        row = [Cell(summary.title(name), summary.title(name), tag=mark), Cell(seeds)]
         for metric, one in zip(metrics, present, strict=True):
             row.append(_level_cell(one, name in best[metric]))
             if _has_skill(summary, group, split, metric):
@@ -93,32 +91,31 @@ def _levels_table(summary: Summary, group: Group, split: str, metrics: Sequence[
                 hint = f"1 − error / error of {summary.title(skill[1])}" if skill else None
                 row.append(Cell(number(skill[0] if skill else None, 3), skill[0] if skill else "", hint=hint))
         rows.append(row)
+    return table(heads, rows, numbers=range(1, len(heads)))
+
+
+def _skill_note(summary: Summary, group: Group, split: str, metrics: Sequence[str]) -> str:
+    """What skill is relative to; empty where no metric has any."""
     there = [(name, metric) for name in group.experiments for metric in metrics if summary.level(name, split, metric)]
     references = {skill[1] for name, metric in there if (skill := summary.skill(name, split, metric))}
-    note = (
-        f"Skill: 1 − error / error of {', '.join(summary.title(one) for one in sorted(references))}."
-        if references
-        else ""
-    )
-    return join(
-        tag("h4", f"Split {split}"), table(heads, rows, numbers=range(1, len(heads))), tag("p", note, class_="quiet")
-    )
+    titles = ", ".join(summary.title(one) for one in sorted(references))
+    return f"Skill: 1 − error / error of {titles}." if references else ""
 
 
 def _level_cell(one: Mapping[str, Any] | None, best: bool) -> Cell:
     if one is None:
         return Cell("–", "")
-    spread = tag("small", f" ± {number(one['sd_seeds'], 2)}") if one["sd_seeds"] is not None else None
+    spread = f" ± {number(one['sd_seeds'], 2)}" if one["sd_seeds"] is not None else ""
     hint = f"n = {one['n']} units"
     if one["sd_units"] is not None:
         hint += f", sd over units {number(one['sd_units'], 3)}"
     if one["low"] is not None:
         kind = "bootstrap " if one["reducer"] == "corpus" else ""
         hint += f", 95% {kind}interval [{number(one['low'])}, {number(one['high'])}]"
-    return Cell(join(number(one["value"]), spread), one["value"], "best" if best else None, hint)
+    return Cell(number(one["value"]), one["value"], "best" if best else None, hint, small=spread)
 
 
-def _breakdown(summary: Summary, group: Group, one: Breakdown) -> Html:
+def _breakdown(summary: Summary, group: Group, one: Breakdown) -> tuple[str, Table]:
     """Parts of the samples below each other, the experiments side by side; the best in bold."""
     names = one.experiments(group)
     best = min if METRICS[one.metric].better == "lower" else max
@@ -130,7 +127,7 @@ def _breakdown(summary: Summary, group: Group, one: Breakdown) -> Html:
         rows.append([part, one.units[part], *shown])
     heads = [one.column, "units", *map(summary.title, names)]
     title = f"{METRICS[one.metric].title}{in_unit(one.metric)} by {one.column}, {one.split}"
-    return details(title, table(heads, rows, numbers=range(1, len(heads))))
+    return title, table(heads, rows, numbers=range(1, len(heads)))
 
 
 def _best(summary: Summary, group: Group, split: str, metric: str) -> set[str]:
@@ -147,7 +144,7 @@ def _has_skill(summary: Summary, group: Group, split: str, metric: str) -> bool:
     )
 
 
-def _distribution(summary: Summary, group: Group, split: str, metric: str) -> Html:
+def _distribution(summary: Summary, group: Group, split: str, metric: str) -> Drawing:
     rows = summary.rows(split, metric)
     colour = summary.colours(group.experiments)
     found = {str(name): part["value"].to_numpy() for name, part in rows.groupby("experiment", observed=True)}
@@ -163,22 +160,22 @@ def _distribution(summary: Summary, group: Group, split: str, metric: str) -> Ht
 # --- learning curves -------------------------------------------------------------------------------------------------
 
 
-def curves(summary: Summary) -> Html:
-    """What each run monitored on its select split, experiments of one group together."""
+def curves(summary: Summary, experiments: Collection[str]) -> list[tuple[str, Drawing]]:
+    """What each run of these experiments monitored on its select split, experiments of one group together."""
     found: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
     titles = {name: group.title for group in summary.groups for name in group.experiments}
     for run in summary.runs:
-        if (run.folder / "curve.csv").is_file() and run.spec.get("budget", {}).get("steps"):
+        trained = (run.folder / "curve.csv").is_file() and run.spec.get("budget", {}).get("steps")
+        if trained and run.experiment in experiments:
             quantity = str(run.record.get("monitor", "loss")).removeprefix("-")
             place = titles.get(run.experiment, f"{run.spec['task'].get('name', '')} on {run.spec.get('data', '')}")
             split = str(run.spec.get("select", "select"))
             found.setdefault((place, split, quantity), {}).setdefault(run.experiment, []).append(run)
-    return join(_curve_figure(summary, *key, members) for key, members in found.items())
+    drawn = [(key[0], _curve_figure(summary, *key[1:], members)) for key, members in found.items()]
+    return [(place, figure) for place, figure in drawn if figure]
 
 
-def _curve_figure(
-    summary: Summary, place: str, split: str, quantity: str, members: Mapping[str, list[Run]]
-) -> Html | None:
+def _curve_figure(summary: Summary, split: str, quantity: str, members: Mapping[str, list[Run]]) -> Drawing | None:
     colour = summary.colours(list(members))
     rows, best = [], []
     for name, runs in members.items():
@@ -190,18 +187,17 @@ def _curve_figure(
     if not any(row.seeds for row in rows):
         return None
     caption = f"{quantity} on {split}: thin lines are seeds, thick ones their mean. Best steps: {'; '.join(best)}."
-    return join(tag("h3", place), drawing(figures.curves(rows, f"{quantity} on {split}"), caption, wide=True))
+    return drawing(figures.curves(rows, f"{quantity} on {split}"), caption, wide=True)
 
 
-# --- data, encoders, pictures ----------------------------------------------------------------------------------------
+# --- data, encoders --------------------------------------------------------------------------------------------------
 
 
-def data(inputs: ReportInputs) -> Html:
-    return join(_data_set(name, files) for name, files in inputs.data.items())
+def data(inputs: ReportInputs) -> list[View]:
+    return [_data_set(inputs, name, files) for name, files in inputs.data.items()]
 
 
-def _data_set(name: str, files: DataFiles) -> Html:
-    parts: list[Html | None] = [tag("h3", name)]
+def _data_set(inputs: ReportInputs, name: str, files: DataFiles) -> View:
     index = _index(files.index)
     rejected = _rejected(files.rejected)
     facts: list[tuple[str, str]] = []
@@ -211,9 +207,8 @@ def _data_set(name: str, files: DataFiles) -> Html:
         facts.append((f"{int(index['frames'].sum()):,}", "decoded frames"))
     if rejected is not None:
         facts.append((f"{len(rejected):,}", "files rejected"))
-    parts.append(tag("div", (tag("div", tag("b", value), tag("span", what)) for value, what in facts), class_="facts"))
-    parts += [_splits(files.splits), _spans(index), _reasons(rejected)]
-    return join(parts)
+    splits = _splits(files.splits)
+    return {"title": name, "facts": facts, "splits": splits, "spans": _spans(index), "rejected": _reasons(rejected)}
 
 
 def _there(path: Path | None) -> bool:
@@ -232,58 +227,49 @@ def _rejected(path: Path | None) -> pd.DataFrame | None:
     return pd.read_csv(path, usecols=["path", "reason"], dtype="str", keep_default_na=False)
 
 
-def _splits(path: Path | None) -> Html | None:
+def _splits(path: Path | None) -> View | None:
     if path is None or not _there(path):
         return None
     record = read_json(path)
     columns = [key for key in ("videos", "units", "classes", "frames") if key in record]
     rows = [[split, *(record[key].get(split, 0) for key in columns)] for split in record["videos"]]
-    leaks = {kind: found for kind, found in record.get("leakage", {}).items() if found}
-    verdict = tag("p", tag("span", "✓ no leakage", class_="chip better"),
-                  " No equal file and no recording group stands in two splits.")  # fmt: skip
-    if leaks:
-        counts = "; ".join(
-            f"{len(found)} {kind.replace('_', ' ')} in more than one split" for kind, found in leaks.items()
-        )
-        examples = [
-            [
-                kind.replace("_", " "),
-                one["value"],
-                ", ".join(f"{video} ({split})" for video, split in one["videos"].items()),
-            ]
-            for kind, found in leaks.items()
-            for one in found
-        ]
-        verdict = join(
-            tag("p", f"Leakage: {counts}. Scores on these splits may flatter.", class_="note"),
-            details("Which", table(["kind", "value", "videos"], examples[:REJECTED_SHOWN])),
-        )
-    return join(
-        table(["split", *columns], rows, numbers=range(1, len(columns) + 1)),
-        _left_out(record.get("left_out", {})),
-        verdict,
-        _annotations(record.get("annotations", {})),
-    )
+    return {
+        "table": table(["split", *columns], rows, numbers=range(1, len(columns) + 1)),
+        "left_out": _left_out(record.get("left_out", {})),
+        "leaks": _leaks({kind: found for kind, found in record.get("leakage", {}).items() if found}),
+        "annotations": _annotations(record.get("annotations", {})),
+    }
 
 
-def _left_out(splits: dict[str, dict[str, int]]) -> Html | None:
+def _leaks(leaks: Mapping[str, Sequence[Mapping[str, Any]]]) -> View | None:
+    """What stands in more than one split; None where nothing does."""
+    if not leaks:
+        return None
+    counts = "; ".join(f"{len(found)} {kind.replace('_', ' ')} in more than one split" for kind, found in leaks.items())
+    examples = [
+        [kind.replace("_", " "), one["value"], ", ".join(f"{name} ({split})" for name, split in one["videos"].items())]
+        for kind, found in leaks.items()
+        for one in found
+    ]
+    return {"counts": counts, "table": table(["kind", "value", "videos"], examples[:REJECTED_SHOWN])}
+
+
+def _left_out(splits: dict[str, dict[str, int]]) -> str:
     """Videos whose task is in no part of a split that was divided by task."""
-    told = [f"{count} of {split} ({task})" for split, tasks in splits.items() for task, count in tasks.items()]
-    return tag("p", f"Left out, because their task is in no part of the split: {'; '.join(told)}.") if told else None
+    return "; ".join(f"{count} of {split} ({task})" for split, tasks in splits.items() for task, count in tasks.items())
 
 
-def _annotations(problems: dict[str, dict[str, Any]]) -> Html | None:
+def _annotations(problems: dict[str, dict[str, Any]]) -> View | None:
     """What is wrong with the entries of the annotations, kind by kind."""
     if not problems:
         return None
     rows = [[kind.replace("_", " "), one["count"], one["outcome"], "; ".join(one["first"]), one["remedy"]]
             for kind, one in problems.items()]  # fmt: skip
-    count = sum(one["count"] for one in problems.values())
-    said = tag("p", f"{count} entries of the annotations are not as published.", class_="note")
-    return join(said, details("Which", table(["what", "entries", "outcome", "the first", "remedy"], rows, numbers=[1])))
+    heads = ["what", "entries", "outcome", "the first", "remedy"]
+    return {"count": sum(one["count"] for one in problems.values()), "table": table(heads, rows, numbers=[1])}
 
 
-def _spans(index: pd.DataFrame | None) -> Html | None:
+def _spans(index: pd.DataFrame | None) -> Table | None:
     if index is None or not len(index):
         return None
     rows = []
@@ -294,12 +280,10 @@ def _spans(index: pd.DataFrame | None) -> Html | None:
             rows.append(
                 [column + unit.replace(" ", ", ") if unit else column, number(low), number(middle), number(high)]
             )
-    return details(
-        "Lengths, rates and sizes", table(["of the videos", "least", "median", "most"], rows, numbers=(1, 2, 3))
-    )
+    return table(["of the videos", "least", "median", "most"], rows, numbers=(1, 2, 3))
 
 
-def _reasons(rejected: pd.DataFrame | None) -> Html | None:
+def _reasons(rejected: pd.DataFrame | None) -> View | None:
     if rejected is None or not len(rejected):
         return None
     rows = rejected[["path", "reason"]].head(REJECTED_SHOWN).to_numpy().tolist()
@@ -308,16 +292,16 @@ def _reasons(rejected: pd.DataFrame | None) -> Html | None:
         if len(rejected) > REJECTED_SHOWN
         else ""
     )
-    return details(f"Rejected files and why{more}", table(["file", "reason"], rows), open_=len(rejected) <= 8)
+    return {"more": more, "table": table(["file", "reason"], rows), "few": len(rejected) <= 8}
 
 
-def probes(inputs: ReportInputs) -> Html:
+def probes(inputs: ReportInputs) -> list[View]:
     """What can be read off the embeddings linearly, as the probes' files say."""
     found = [path for path in map(Path, inputs.probes) if _there(path)]
-    return join(join(tag("h3", f"{path.stem} on {path.parents[1].name}"), _probe(read_json(path))) for path in found)
+    return [{"title": f"{path.stem} on {path.parents[1].name}"} | _probe(read_json(path)) for path in found]
 
 
-def _probe(record: dict[str, Any]) -> Html:
+def _probe(record: dict[str, Any]) -> View:
     """Nested results of one form as a table, the path to each in front; single facts below."""
     nested = [leaf for leaf in leaves(record) if len(leaf[0]) > 1 and leaf[0][0] != "provenance"]
     depth = max((len(path) for path, _ in nested), default=0)
@@ -333,10 +317,8 @@ def _probe(record: dict[str, Any]) -> Html:
         if key != "provenance" and key not in {path[0] for path, _ in chosen}
     }
     titles = ["" for _ in range(depth)] + [head.replace("_", " ") for head in heads]
-    return join(
-        table(titles, rows, numbers=range(depth, len(titles))) if rows else None,
-        tag("dl", (join(tag("dt", key), tag("dd", str(value), class_="wrap")) for key, value in flat(facts))),
-    )
+    shown = table(titles, rows, numbers=range(depth, len(titles))) if rows else None
+    return {"table": shown, "facts": [(key, str(value)) for key, value in flat(facts)]}
 
 
 def leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -355,32 +337,25 @@ def _measured(value: Any) -> Cell:
     return Cell("–" if value is None else str(value))
 
 
-def galleries(inputs: ReportInputs) -> Html:
-    return join(picture(Path(one.path), one.caption) for one in inputs.galleries if _there(one.path))
+def pictures(inputs: ReportInputs) -> list[Picture]:
+    """Those of no comparison."""
+    return [picture(Path(one.path), one.caption) for one in inputs.galleries if not one.comparison and _there(one.path)]
 
 
 # --- how it was made -------------------------------------------------------------------------------------------------
 
 
-def method(summary: Summary) -> Html | None:
+def method(summary: Summary) -> View | None:
     if not summary.comparisons:
         return None
-    rules = summary.comparisons[0]["rules"]
     scored = {key[2] for key in summary.levels}
-    lists = [(METRICS[name].title, METRICS[name].description) for name in METRICS if name in scored]
-    return join(
-        tag("p", "A difference is called better or worse only where the paired t-test stays significant after Holm’s "
-                 "correction over all tests of its comparison. It says: on other videos of this kind, these trained "
-                 "networks would again differ in this direction. Whether other seeds would, "
-                 "the spread between seeds hints at. Metrics that are not averages of samples have no test: the "
-                 "bootstrap interval of the difference is shown, and no verdict follows from it."),
-        tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in rules.items())),
-        tag("h4", "Metrics"),
-        tag("dl", (join(tag("dt", key), tag("dd", text)) for key, text in lists)),
-    )  # fmt: skip
+    metrics = [(METRICS[name].title, METRICS[name].description) for name in METRICS if name in scored]
+    return {"rules": list(summary.comparisons[0]["rules"].items()), "metrics": metrics}
 
 
-def provenance(summary: Summary) -> Html:
+def provenance(summary: Summary) -> View | None:
+    if not summary.runs and not summary.inputs.config:
+        return None
     rows = [_run_row(summary, run) for run in summary.runs]
     heads = [
         "experiment",
@@ -395,15 +370,16 @@ def provenance(summary: Summary) -> Html:
         "commit",
         "identity",
     ]
-    parts: list[Html | None] = [table(heads, rows, numbers=range(1, 8)) if rows else None]
+    facts: dict[str, list[str]] = {}
     for title, key in (("Versions", "versions"), ("Machine", "machine"), ("Code", "git")):
         found = list(dict.fromkeys(_text(run.record.get(key)) for run in summary.runs if run.record.get(key)))
-        parts += [tag("h4", title), *(tag("p", one, class_="quiet wrap") for one in found)] if found else []
-    if any((run.record.get("git") or {}).get("changed") for run in summary.runs):
-        parts.append(tag("p", "Some runs were made from a checkout with uncommitted changes.", class_="note"))
-    if summary.inputs.config:
-        parts.append(details("The whole config", tag("pre", summary.inputs.config)))
-    return join(parts)
+        facts |= {title: found} if found else {}
+    return {
+        "table": table(heads, rows, numbers=range(1, 8)) if rows else None,
+        "facts": list(facts.items()),
+        "changed": any((run.record.get("git") or {}).get("changed") for run in summary.runs),
+        "config": summary.inputs.config,
+    }
 
 
 def _text(value: Any) -> str:
