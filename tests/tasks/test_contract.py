@@ -235,6 +235,7 @@ def test_hooks_that_are_missing_or_take_something_else_are_refused(embedding: ty
 def test_models_are_held_to_their_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     mean = components.load_model("mean")
     monkeypatch.setattr(mean, "fact", here(mean, lambda config: {}), raising=False)
+    contract.check.cache_clear()
     with pytest.raises(ConfigError, match=r"models/mean.py: 'fact' is no hook of a model; did you mean 'facts'\?"):
         components.load_model("mean")
 

@@ -20,6 +20,7 @@ FOLDERS = ("tasks", "models")
 """Folders of the package that have a contract."""
 
 
+@functools.cache  # once a module, as it was imported
 def check(module: ModuleType) -> None:
     """Refuse a task or model that lacks a required part, or has a public function that is none of the contract's.
 
