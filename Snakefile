@@ -64,7 +64,7 @@ rule all:
         "results/report.html",
 
 
-for track in FLOW.tracks():
+for track in FLOW.tracks(rules):
 
     rule:
         name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from framecast.workflow import forkserver
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server is used on Linux alone")
 
@@ -142,3 +145,36 @@ def test_without_a_server_of_this_snakemake_the_job_runs_itself(tmp_path: Path) 
     assert (main.returncode, err) == (0, "")
     assert not (tmp_path / "results").exists()
     assert out
+
+
+def test_each_interpreter_has_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = forkserver._socket_path((1, 2.0))
+    monkeypatch.setattr(sys, "executable", "/conda/envs/torch/bin/python")
+    assert forkserver._socket_path((1, 2.0)) != own
+
+
+def test_a_client_that_says_nothing_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path has at most 107 bytes
+    main = _main(tmp_path, WAIT)
+    _job(tmp_path)
+    server = _server(tmp_path)
+    assert server is not None
+    (path,) = (tmp_path / "results" / ".framecast").glob("*.sock")
+    assert path.stat().st_mode & 0o077 == 0
+    before = {child.pid for child in server.children()}
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(str(path.relative_to(tmp_path)))
+    _until(lambda: {one.pid for one in server.children() if one.status() != psutil.STATUS_ZOMBIE} <= before, "it spins")
+    main.kill()
+    main.communicate(timeout=30)
+
+
+def test_where_no_socket_can_be_made_jobs_run_themselves_and_later_ones_do_not_wait(tmp_path: Path) -> None:
+    (tmp_path / "results" / ".framecast").mkdir(parents=True)
+    broken = "import socket\nsocket.socket.bind = None\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    main = _main(tmp_path, SAY, SAY, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT / 'src'}")
+    out, err = main.communicate(timeout=60)
+    assert (main.returncode, err) == (0, "")
+    assert [json.loads(line)["parent"] for line in out.splitlines()]
+    assert [path.suffix for path in (tmp_path / "results" / ".framecast").glob("*.failed")] == [".failed"]

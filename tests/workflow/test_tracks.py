@@ -20,6 +20,9 @@ DEFAULT = loading.default()
 RESULTS = Path("results")
 
 
+NO_RULES = object()
+
+
 def made(run: dict[str, Any]) -> dict[str, Any]:
     config = copy.deepcopy(DEFAULT)
     config["run"] |= run
@@ -41,7 +44,7 @@ def test_the_default_has_four_tracks_and_every_active_entry_belongs_to_one() -> 
 
 
 def test_the_targets_of_all_tracks_make_everything_but_workbook_and_page(flow: Flow) -> None:
-    of_tracks = [path for track in flow.tracks() for path in flow.track(track)]
+    of_tracks = [path for track in flow.tracks(NO_RULES) for path in flow.track(track)]
     everything = [*flow.comparisons(), *flow.galleries(), *flow.scores(), *flow.all_caches(), *flow.probes(),
                   *flow.submissions(), *flow.pictures()]  # fmt: skip
     assert sorted(of_tracks) == sorted(everything)
@@ -59,7 +62,7 @@ def test_a_comparison_says_its_track_and_the_reports_read_their_members(flow: Fl
     made = json.loads(flow.comparison(SimpleNamespace(comparison="masks")))
     assert made["track"] == {"name": "masks", "title": "Future masks", "primary": True}
     members = json.loads(flow.track_members())
-    assert list(members) == flow.tracks() and "masks" in members["masks"]["comparisons"]
+    assert list(members) == flow.tracks(NO_RULES) and "masks" in members["masks"]["comparisons"]
     for track in members.values():
         records = [json.loads(flow.comparison(SimpleNamespace(comparison=name))) for name in track["comparisons"]]
         assert [one["track"]["primary"] for one in records] == [True] + [False] * (len(records) - 1)
@@ -91,3 +94,12 @@ def test_the_track_is_no_part_of_a_run() -> None:
     without = plan.resolve(parse(Config, config))
     assert without["tracks"] == {}
     assert without["experiments"] == made({})["experiments"]
+
+
+def test_a_track_named_like_a_rule_is_refused() -> None:
+    class Rules:
+        masks = "a rule"
+
+    flow = Flow(made({}), {}, Path("results"))
+    with pytest.raises(SystemExit, match=r"tracks\.masks: a rule has this name; call the track something else"):
+        flow.tracks(Rules())

@@ -86,7 +86,7 @@ class OwnFolder:
         prefix = below.relative_to(self.path)
         for name in _files(below):
             path = (prefix / name).as_posix()
-            if path not in self.files and path != MARKER:
+            if (path not in self.files and path != MARKER) or (below / name).is_symlink():
                 raise ValueError(
                     f"--out {str(self.path)!r} holds {path!r}, which `{self.command}` did not write; move it "
                     "elsewhere, or give an empty or a new folder"

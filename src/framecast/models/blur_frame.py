@@ -24,7 +24,7 @@ class Config(Closed):
 
     sigma: NonNegative | None = None
     """Its standard deviation, pixels; 0 copies the frame. Null takes the one of `candidates` with the highest mean PSNR
-    on the pairs of frames of the training split; the training log says which."""
+    on the pairs of frames of the training split; the log says which."""
     candidates: list[NonNegative] = Field(default=[0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0], min_length=1)
     """Standard deviations that are tried where `sigma` is null, pixels."""
 

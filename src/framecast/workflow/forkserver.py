@@ -24,6 +24,7 @@ import gc
 import importlib
 import json
 import os
+import platform
 import runpy
 import signal
 import socket
@@ -36,6 +37,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from framecast.core import costs, lifeline
+from framecast.core.files import digest
 
 MAIN = "FRAMECAST_MAIN"
 """Environment variable with the process id of the Snakemake that has a fork server."""
@@ -68,40 +70,39 @@ def hand_over() -> None:
 
 
 def _socket_path(main: lifeline.Mark) -> Path:
-    return FOLDER / f"forkserver-{main[0]}.sock"
+    """One for each Snakemake and interpreter: with conda, rules run in several environments."""
+    return FOLDER / f"forkserver-{digest(platform.node(), repr(main), sys.executable)[:16]}.sock"
 
 
 def _connected(main: lifeline.Mark) -> socket.socket | None:
     """A connection to the run's server, which is started where there is none; None where that fails."""
-    deadline, started = time.monotonic() + START, False
-    while time.monotonic() < deadline:
+    path, server, deadline = _socket_path(main), None, time.monotonic() + START
+    failed = path.with_suffix(".failed")
+    while time.monotonic() < deadline and not failed.exists():
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(str(_socket_path(main)))
+        with contextlib.suppress(OSError):
+            connection.connect(str(path))
             return connection
-        except (FileNotFoundError, ConnectionRefusedError):
-            connection.close()
-        except OSError:  # a file system without sockets
-            return None
-        if not started:
-            _start(main)
-            started = True
+        connection.close()
+        server = server or _start(main)
+        if server.poll():  # such as on a file system without sockets; the next jobs need not try
+            failed.touch()
         time.sleep(0.01)
     return None
 
 
-def _start(main: lifeline.Mark) -> None:
+def _start(main: lifeline.Mark) -> subprocess.Popen[bytes]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / "forkserver.log", "a", encoding="utf-8") as log:
         command = [sys.executable, "-m", "framecast.workflow.forkserver", str(main[0]), repr(main[1])]
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
 def _finish(server: socket.socket) -> NoReturn:
     """Send the job, pass signals on to it, end as it does."""
     environment = {**os.environ, costs.SPENT: repr(time.process_time())}
     request = {"script": os.path.abspath(sys.argv[0]), "folder": os.getcwd(), "environment": environment,
-               "client": os.getpid()}  # fmt: skip
+               "client": os.getpid(), "umask": _umask()}  # fmt: skip
     streams = array.array("i", [0, 1, 2])
     server.sendmsg([json.dumps(request).encode() + b"\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
     with server.makefile("r", encoding="utf-8") as answers:
@@ -115,6 +116,13 @@ def _finish(server: socket.socket) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(KILLED if status is None else status)
+
+
+def _umask() -> int:
+    """This process's mask of file permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _number(line: str) -> int | None:
@@ -134,6 +142,7 @@ def serve(main: lifeline.Mark) -> None:
             return  # another client's server was faster
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        os.umask(0o077)  # whoever may write to the socket may run code here; a job sets its own mask
         listener.bind(str(path))
         listener.listen(1000)
         listener.settimeout(lifeline.POLL)
@@ -143,6 +152,7 @@ def serve(main: lifeline.Mark) -> None:
             with contextlib.suppress(TimeoutError):
                 connection, _ = listener.accept()
                 if os.fork() == 0:
+                    lock.close()  # a job that outlives the server must not keep the next one from starting
                     listener.close()
                     _run(connection, loaded)
                 connection.close()
@@ -196,6 +206,7 @@ def _run(connection: socket.socket, loaded: _Loaded) -> NoReturn:
     connection.sendall(f"{os.getpid()}\n".encode())
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     os.chdir(request["folder"])
+    os.umask(request["umask"])
     os.environ.clear()
     os.environ.update(request["environment"], **{CLIENT: str(request["client"])})
     for name in [name for name in sys.modules if name.split(".")[0] == "framecast"]:
@@ -244,7 +255,10 @@ def _received(connection: socket.socket) -> dict[str, Any]:
     """The client's request; its standard streams become this process's own."""
     text, streams, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while not text.endswith(b"\n"):
-        text += connection.recv(1 << 16)
+        more = connection.recv(1 << 16)
+        if not more:  # the client is gone before it has said what it wants
+            os._exit(KILLED)
+        text += more
     for own, given in enumerate(streams):
         os.dup2(given, own)
         os.close(given)

@@ -397,8 +397,11 @@ class Flow:
 
     # --- targets ---
 
-    def tracks(self) -> list[str]:
-        """Tracks with anything active: each is a target."""
+    def tracks(self, rules: Any) -> list[str]:
+        """Tracks with anything active: each is a target, so none may be called as one of Snakemake's `rules` is."""
+        taken = [name for name in self.plan["tracks"] if hasattr(rules, name)]
+        if taken:
+            sys.exit(f"framecast: tracks.{taken[0]}: a rule has this name; call the track something else")
         return list(self.plan["tracks"])
 
     def track(self, name: str) -> list[str]:
@@ -431,7 +434,7 @@ class Flow:
         names = {rule.name for rule in rules}
         for word in parser().parse_known_args(sys.argv[1:])[0].targets:
             if word not in names and not set("/.") & set(word):
-                near, there = nearest(word, ["all", *self.tracks()]), ", ".join(self.tracks()) or "none"
+                near, there = nearest(word, ["all", *self.plan["tracks"]]), ", ".join(self.plan["tracks"]) or "none"
                 sys.exit(
                     f"framecast: there is no target {word!r}{near}; targets are: all, the active tracks ({there}), and "
                     f"files below {self.results}/"
@@ -447,8 +450,9 @@ class Flow:
         found = workflow.dag.needrun_jobs()
         jobs = [Work(job.rule.name, dict(job.wildcards.items()), list(job.output)) for job in found if job.output]
         changed = workflow.overwrite_configfiles or workflow.config_settings.overwrite_config
-        seconds = read_json(measured) if measured.is_file() and not changed else None
-        return outlook.text(self.plan, jobs, workflow.cores, seconds)
+        cores = workflow.resource_settings.cores  # none where an executor of a cluster is given jobs alone
+        seconds = read_json(measured) if measured.is_file() and cores and not changed else None
+        return outlook.text(self.plan, jobs, cores or 1, seconds)
 
     # --- analysis ---
 
