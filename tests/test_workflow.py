@@ -197,7 +197,7 @@ def test_what_cannot_be_read_is_in_the_rejected_table(workflow: Workflow) -> Non
     ("file", "old", "new", "rules"),
     [
         ("src/framecast/tasks/embedding.py", '"""Next-embedding prediction', '"""Another text', set()),
-        ("src/framecast/tasks/embedding.py", "def preview(", "def preview_renamed(", set()),
+        ("src/framecast/tasks/embedding.py", "def preview(", "def _preview_renamed(", set()),
         ("src/framecast/tasks/embedding.py", "def score(", "def _nothing():\n    return 1\n\n\ndef score(", set()),
         ("src/framecast/core/progress.py", "FAILED after", "failed after", set()),
         (
