@@ -64,7 +64,7 @@ rule all:
         "results/report.html",
 
 
-for track in FLOW.tracks(rules):
+for track in FLOW.tracks(workflow.rules):
 
     rule:
         name:

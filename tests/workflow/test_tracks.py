@@ -20,7 +20,7 @@ DEFAULT = loading.default()
 RESULTS = Path("results")
 
 
-NO_RULES = object()
+NO_RULES: list[SimpleNamespace] = []
 
 
 def made(run: dict[str, Any]) -> dict[str, Any]:
@@ -97,9 +97,6 @@ def test_the_track_is_no_part_of_a_run() -> None:
 
 
 def test_a_track_named_like_a_rule_is_refused() -> None:
-    class Rules:
-        masks = "a rule"
-
     flow = Flow(made({}), {}, Path("results"))
     with pytest.raises(SystemExit, match=r"tracks\.masks: a rule has this name; call the track something else"):
-        flow.tracks(Rules())
+        flow.tracks([SimpleNamespace(name="masks")])

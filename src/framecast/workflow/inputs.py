@@ -399,7 +399,7 @@ class Flow:
 
     def tracks(self, rules: Any) -> list[str]:
         """Tracks with anything active: each is a target, so none may be called as one of Snakemake's `rules` is."""
-        taken = [name for name in self.plan["tracks"] if hasattr(rules, name)]
+        taken = sorted({rule.name for rule in rules} & set(self.plan["tracks"]))
         if taken:
             sys.exit(f"framecast: tracks.{taken[0]}: a rule has this name; call the track something else")
         return list(self.plan["tracks"])
