@@ -51,6 +51,14 @@ def test_the_best_trained_treatment_and_the_best_rule_of_the_first_comparison() 
     assert empty == answers.Answer("Empty", "none") and answers.without_result(empty) == "no comparison is active"
 
 
+def test_a_ceiling_is_neither_the_best_model_nor_the_strongest_rule() -> None:
+    values = VALUES | {"sees it": 0.1, "is told": 0.2}
+    compared = record("b", values) | {"ceilings": ["sees it", "is told"]}
+    (found,) = answers.answers({"t": Track("Title", ["copy"], ["b"])}, [compared], RULES | {"is told"})
+    assert found.result and found.result["treatment"] == "large"
+    assert found.rule and found.rule["experiment"] == "mean"
+
+
 def test_higher_is_better_where_the_metric_says_so() -> None:
     (found,) = answers.answers({}, [record("a", VALUES, ("iou",))], RULES)
     assert found.track is None and found.title == "A"

@@ -94,8 +94,9 @@ def answers(tracks: Mapping[str, Track], records: Sequence[Record], untrained: A
 def _answer(title: str, track: str | None, record: Record, untrained: AbstractSet[str]) -> Answer:
     split, metric = record["splits"][0], primary_metric(record)
     levels = {one["experiment"]: one for one in record["levels"] if (one["split"], one["metric"]) == (split, metric)}
-    rules = [levels[name] for name in (record["baseline"], *record["treatments"]) if name in untrained & levels.keys()]
-    trained = [name for name in record["treatments"] if name not in untrained]
+    members = [name for name in (record["baseline"], *record["treatments"]) if name not in record.get("ceilings", [])]
+    rules = [levels[name] for name in members if name in untrained & levels.keys()]
+    trained = [name for name in members[1:] if name not in untrained]
     ranked = sorted(trained, key=lambda name: _badness(levels.get(name), metric))
     result = next((found(record, name, split, metric) for name in ranked), None)
     rule = min(rules, key=lambda one: _badness(one, metric), default=None)

@@ -122,6 +122,7 @@ def compare(
         "comparison": name,
         "title": comparison.get("title") or name,
         "track": comparison.get("track"),
+        "ceilings": list(comparison.get("ceilings", [])),
         **{key: comparison[key] for key in ("baseline", "treatments", "splits", "metrics", "alpha")},
         "select": select,
         "family": len(found["tests"]),

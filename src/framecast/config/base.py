@@ -614,6 +614,9 @@ class Comparison(Closed):
     """The experiment that the others are compared with."""
     treatments: Annotated[list[str], Field(min_length=1)]
     """The other experiments. They share task and data with the baseline."""
+    ceilings: list[str] = []
+    """Those of the treatments that see what is not available at prediction time, such as the frame itself: they are
+    tested and shown, but are never a track's best model or simple rule."""
     splits: Annotated[list[str], Field(min_length=1)] = ["test"]
     """Splits to compare on; never the one named by `select`."""
     metrics: Annotated[list[str], Field(min_length=1)]

@@ -266,6 +266,8 @@ def _check_comparison(config: Config, name: str) -> None:
                 f"{baseline.task}, data {baseline.data}) have no samples in common; compare within one task and data, "
                 "or tasks that score the same samples"
             )
+    for ceiling in comparison.ceilings:
+        known("experiment", ceiling, config.experiments, f"{where}.ceilings")
     for metric in comparison.metrics:
         known("metric", metric, METRICS, f"{where}.metrics")
     for key in ("treatments", "splits", "metrics"):
