@@ -84,7 +84,8 @@ def test_the_measured_time_is_of_the_default_alone(
     (tmp_path / "demo.json").write_text(json.dumps(MEASURED))
     workflow = SimpleNamespace(
         dag=SimpleNamespace(needrun_jobs=lambda: [job("score", ["scores.csv"]), job("all", [])]),
-        overwrite_configfiles=overlays, config_settings=SimpleNamespace(overwrite_config=changes), cores=2,
+        overwrite_configfiles=overlays, config_settings=SimpleNamespace(overwrite_config=changes),
+        resource_settings=SimpleNamespace(cores=2),
     )  # fmt: skip
     text = Flow(PLAN, {}, Path("results")).outlook(workflow, tmp_path / "demo.json")
     assert text.startswith("1 job") and ("CPU time" in text) == timed

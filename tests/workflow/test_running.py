@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def test_the_folder_is_that_of_the_flags(tmp_path: Path, flags: list[str], folde
 def make_resume(folder: Path) -> subprocess.CompletedProcess[str]:
     """`make resume` of the repository in `folder`, with this environment in place of the one that make builds."""
     command = ["make", "--file", str(ROOT / "Makefile"), "--assume-old", ".venv/ready", "resume", "CORES=1",
-               f"RUN={Path(sys.executable).parent}"]  # fmt: skip
+               f"RUN={shlex.quote(str(Path(sys.executable).parent))}"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
